@@ -1,0 +1,168 @@
+"""The things that travel between layers: slotted data without behaviour.
+
+They know nothing of sockets, config or plugins. All but `Item` and `Drop` are msgspec structs, because a page job and
+its result cross a process boundary as msgpack frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from pipeline.errors import FetchError
+
+Headers: TypeAlias = list[tuple[str, str]]
+"""Header fields as received, in order, names in their original case, values decoded as latin-1."""
+
+
+class Request(msgspec.Struct, omit_defaults=True):
+    """What to ask for. A request *is* (method, url, body, page rule, carried values): spec, section 2.
+
+    `page` is the page rule that a seed, a `follow` or a plugin names; without it the first rule whose `match` fits is
+    taken. `url` may be relative in a plugin's answer. Larger `priority` is fetched earlier.
+    The fields below the line are set by the run.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+    page: str | None = None
+    carry: dict[str, Any] = {}
+    priority: int = 0
+    # ---
+    depth: int = 0
+    seed: bool = False
+    parent: str | None = None  # URL of the page or redirect that brought it
+    hops: tuple[str, ...] = ()  # URLs of the redirect chain so far, oldest first
+    rule_limit: tuple[str, int] | None = None  # (follow rule, its `limit`)
+
+
+class Response(msgspec.Struct):
+    """A whole answer to one request. `body` is still content-coded; `flags` name what was tolerated on the way."""
+
+    request: Request
+    status: int
+    headers: Headers
+    body: bytes
+    elapsed: float  # seconds from start of the attempt to the last byte
+    flags: tuple[str, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """The first field of that name (case-insensitive), or None."""
+        return header(self.headers, name)
+
+
+class Failure(msgspec.Struct):
+    """An attempt that gave no answer: the error, the connection state in which it happened, seconds spent."""
+
+    request: Request
+    error: FetchError
+    state: str
+    elapsed: float
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of a header field, by case-insensitive name, or None."""
+    wanted = name.lower()
+    for key, value in headers:
+        if key.lower() == wanted:
+            return value
+    return None
+
+
+class Item(dict[str, Any]):
+    """One extracted record: a dict of fields that knows its `type`.
+
+    `Item({"title": "x"}, type="book")`, `Item("book", title="x")` and `Item(title="x")` are all fine.
+    """
+
+    __slots__ = ("rule", "type")
+
+    def __init__(
+        self, first: str | Mapping[str, Any] = "item", fields: Mapping[str, Any] | None = None, /, **named: Any
+    ) -> None:
+        if isinstance(first, str):
+            kind = named.pop("type", first)
+            super().__init__(fields or {}, **named)
+        else:
+            kind = named.pop("type", "item")
+            super().__init__(first, **named)
+        self.type: str = kind
+        self.rule: int | None = None  # number of the item rule that made it; None for plugins' own items
+
+    def __repr__(self) -> str:
+        return f"Item({super().__repr__()}, type={self.type!r})"
+
+
+class Drop(Exception):  # noqa: N818 - it is an answer, not an error
+    """Returned or raised by `process_item`: leave this item out, for this reason."""
+
+    def __init__(self, reason: str = "dropped") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+# --- the page job and its result: what goes to a worker and what comes back ------------------------------------------
+
+
+class PageJob(msgspec.Struct):
+    """A fetched page on its way to parse."""
+
+    url: str
+    status: int
+    headers: Headers
+    body: bytes
+    rule: str
+    carry: dict[str, Any]
+    depth: int
+
+
+class Fault(msgspec.Struct):
+    """What a plugin did wrong, as a value: charged to that plugin, never a crash."""
+
+    plugin: str
+    hook: str
+    message: str
+    traceback: str = ""
+    fate: str = "failed:plugin"  # the page's, where the fault costs the page
+
+
+class ItemRecord(msgspec.Struct):
+    """An item of a page with its place: number of the item rule, position on the page (both part of output order)."""
+
+    type: str
+    fields: dict[str, Any]
+    rule: int
+    position: int
+
+
+class DeadLetter(msgspec.Struct):
+    """An item that a plugin broke on, kept with the reason."""
+
+    type: str
+    fields: str  # JSON, or repr where JSON is not possible
+    fault: Fault
+
+
+class NewRequest(msgspec.Struct):
+    """A link found on a page: absolute, normalised, with its rule resolved and its fingerprint taken in the worker."""
+
+    request: Request
+    fingerprint: bytes
+
+
+class PageResult(msgspec.Struct):
+    """All that parse made of one page. With a `fault`, none of items and requests count (spec, section 4)."""
+
+    verdict: str = "ok"  # what `classify` said: ok, blocked, soft_404, login
+    items: list[ItemRecord] = []
+    requests: list[NewRequest] = []
+    extracted: int = 0
+    dropped: dict[str, int] = {}  # reason -> count
+    dead: list[DeadLetter] = []
+    fault: Fault | None = None
+    seconds: dict[str, float] = {}  # plugin -> time spent in its hooks
+    missing: dict[str, int] = {}  # "type.field" -> items without that value
