@@ -1,0 +1,1 @@
+"""What to fetch next, and when: pure modules that get bytes and time as arguments."""

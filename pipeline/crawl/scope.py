@@ -1,0 +1,178 @@
+"""May this URL be crawled? Domains, patterns, depth and traps, decided from the URL alone.
+
+Pure: no I/O, no time. URLs come normalised (`pipeline.url`). The answer is the fate of a refusal, or None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+from pipeline.url import host_of, path_of, split
+
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+_GLOB = re.compile(r"\*\*|\*")
+
+
+class Pattern:
+    """A glob on the path (`*` within a segment, `**` across), or `re:REGEX` searched in the whole URL.
+
+    A glob that has a `?` is matched against path and query. Non-ASCII characters match their percent-encoded form,
+    which is how they stand in a normalised URL. Raises ValueError for a pattern that can never match or compile.
+    """
+
+    __slots__ = ("_regex", "_subject", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        if text.startswith("re:"):
+            try:
+                self._regex = re.compile(text[3:])
+            except re.error as error:
+                raise ValueError(f"the regular expression does not compile: {error}") from None
+            self._subject = _whole
+            return
+        if not text.startswith(("/", "*")):
+            raise ValueError("a glob is matched against the path and starts with / or *; for whole URLs write re:REGEX")
+        self._regex = re.compile(_glob_regex(text))
+        self._subject = _target if "?" in text else path_of
+
+    def matches(self, url: str) -> bool:
+        """True if the normalised `url` fits."""
+        return self._regex.search(self._subject(url)) is not None
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+
+def _whole(url: str) -> str:
+    return url
+
+
+def _target(url: str) -> str:
+    return split(url)[2]
+
+
+def _glob_regex(glob: str) -> str:
+    pieces = _GLOB.split(quote(glob, safe=_PRINTABLE))
+    stars = [".*" if star == "**" else "[^/]*" for star in _GLOB.findall(glob)]
+    body = re.escape(pieces[0]) + "".join(
+        star + re.escape(piece) for star, piece in zip(stars, pieces[1:], strict=True)
+    )
+    return rf"\A{body}\Z"
+
+
+class Scope:
+    """What a crawl may reach. Seeds (`seed=True`) pass allow, deny, depth and traps, but not the scheme.
+
+    `allow_domains` None means: exactly `seed_hosts`, each with and without `www.`, any port; a domain that is given
+    means itself and its subdomains.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed_hosts: Iterable[str] = (),
+        allow_domains: Iterable[str] | None = None,
+        allow: Sequence[Pattern] = (),
+        deny: Sequence[Pattern] = (),
+        max_depth: int | None = None,
+        max_path_repetition: int | None = 2,
+        max_params: int | None = 20,
+        max_url: int = 8192,
+    ) -> None:
+        self._exact: set[str] = set()
+        self._domains = None if allow_domains is None else tuple(d.lower().strip(".") for d in allow_domains)
+        self._hosts: dict[str, bool] = {}  # authority -> answer; as many as there are authorities in links
+        self.allow = tuple(allow)
+        self.deny = tuple(deny)
+        self.max_depth = max_depth
+        self.max_path_repetition = max_path_repetition
+        self.max_params = max_params
+        self.max_url = max_url
+        for host in seed_hosts:
+            self.adopt(host)
+
+    def adopt(self, host: str) -> None:
+        """Let a seed's host in, or that of a seed's first redirect; without effect where domains are given."""
+        bare = host.removeprefix("www.")
+        self._exact.update((host, bare, f"www.{bare}"))
+        self._hosts.clear()
+
+    def refusal(self, url: str, *, depth: int = 0, seed: bool = False) -> str | None:
+        """The fate of a refused request (`rejected:scheme`, `:scope`, `:trap`, `:depth`), or None if it may be made."""
+        if not url.startswith(("http://", "https://")):
+            return "rejected:scheme"
+        if seed:
+            return None
+        if not self._host_allowed(url) or not self._path_allowed(url):
+            return "rejected:scope"
+        if self._is_trap(url):
+            return "rejected:trap"
+        if self.max_depth is not None and depth > self.max_depth:
+            return "rejected:depth"
+        return None
+
+    def _host_allowed(self, url: str) -> bool:
+        authority = split(url)[1]
+        known = self._hosts.get(authority)
+        if known is None:
+            host = host_of(url).rstrip(".")
+            if self._domains is None:
+                known = host in self._exact
+            else:
+                known = any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
+            self._hosts[authority] = known
+        return known
+
+    def _path_allowed(self, url: str) -> bool:
+        if self.allow and not any(pattern.matches(url) for pattern in self.allow):
+            return False
+        return not any(pattern.matches(url) for pattern in self.deny)
+
+    def _is_trap(self, url: str) -> bool:
+        if len(url) > self.max_url:
+            return True
+        path, _, query = split(url)[2].partition("?")
+        if self.max_params is not None and query.count("&") >= self.max_params:
+            return True
+        return self.max_path_repetition is not None and repeats(path, self.max_path_repetition)
+
+
+def repeats(path: str, most: int) -> bool:
+    """True if some run of segments stands more than `most` times in a row: `/a/a/a` or `/a/b/a/b/a/b` for 2."""
+    segments = [segment for segment in path.split("/") if segment]
+    if len(set(segments)) == len(segments):
+        return False
+    for period in range(1, len(segments) // (most + 1) + 1):
+        same = 0  # length of the run in which each segment equals the one a period before
+        for index in range(period, len(segments)):
+            same = same + 1 if segments[index] == segments[index - period] else 0
+            if same >= period * most:
+                return True
+    return False
+
+
+class Normaliser:
+    """The `scope.normalize` rules, beyond what WHATWG normalisation does: drop and sort query parameters."""
+
+    __slots__ = ("_sort", "_strip")
+
+    def __init__(self, *, strip_params: Sequence[str] = (), sort_params: bool = False) -> None:
+        names = "|".join(".*".join(map(re.escape, name.split("*"))) for name in strip_params)
+        self._strip = re.compile(rf"(?:{names})\Z") if names else None
+        self._sort = sort_params
+
+    def __call__(self, url: str) -> str:
+        """The URL with the rules applied; parameters keep their spelling, and without a rule nothing changes."""
+        if "?" not in url or not (self._strip or self._sort):
+            return url
+        base, _, query = url.partition("?")
+        params = [part for part in query.split("&") if not self._dropped(part)]
+        if self._sort:
+            params.sort()
+        return f"{base}?{'&'.join(params)}" if params else base
+
+    def _dropped(self, param: str) -> bool:
+        return self._strip is not None and self._strip.match(param.partition("=")[0]) is not None
