@@ -1,0 +1,61 @@
+"""What a connection is handed: a request under way, its deadlines, and what all connections of a fetcher share."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.fetch.http1 import ResponseReader
+from pipeline.fetch.loop import Loop
+from pipeline.fetch.resolver import Answer
+from pipeline.model import Failure, Request, Response
+from pipeline.url import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `connect` holds for each address that is tried; `first_byte` until the head of the answer is whole."""
+
+    dns: float = 10.0
+    connect: float = 10.0
+    tls: float = 10.0
+    first_byte: float = 30.0
+    idle: float = 20.0
+    total: float = 120.0
+    keepalive: float = 60.0
+
+
+class Exchange:
+    """A request under way: its bytes, when it began, whether it was handed back before."""
+
+    __slots__ = ("origin", "payload", "replayed", "request", "started")
+
+    def __init__(self, request: Request, origin: Origin, payload: bytes, started: float) -> None:
+        self.request = request
+        self.origin = origin
+        self.payload = payload
+        self.started = started
+        self.replayed = False
+
+
+class Resolver(Protocol):
+    """What a connection asks of a resolver."""
+
+    def resolve(self, host: str, callback: Callable[[Answer], object]) -> Answer | None:
+        """The answer if it is known, else None and `callback(answer)` later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections of a fetcher have in common. `buffer` is read into by whichever is ready."""
+
+    loop: Loop
+    resolver: Resolver
+    timeouts: Timeouts
+    done: deque[Response | Failure]
+    make_reader: Callable[[], ResponseReader]
+    make_socket: Callable[[int, int], socket.socket]
+    buffer: memoryview

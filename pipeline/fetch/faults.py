@@ -1,0 +1,64 @@
+"""What went wrong with a connection, as the FetchError of its exchange: the words that a user reads."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, ProtocolError, TruncatedError
+from pipeline.fetch.exchange import Exchange, Timeouts
+from pipeline.url import Origin
+
+_REFUSALS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ENETUNREACH: "unreachable",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EMFILE: "no_socket",
+    errno.ENFILE: "no_socket",
+}
+_WAITED_FOR = {
+    "dns": "no address",
+    "connect": "no connection",
+    "tls": "no end of the TLS handshake",
+    "first_byte": "no head of an answer",
+    "idle": "no further byte",
+    "keepalive": "no further request",
+}
+
+
+def connect_failed(origin: Origin, ip: str, code: int) -> ConnectError:
+    """An address of the origin could not be connected to; `code` is an errno."""
+    where = f"{origin.host}:{origin.port}" + (f" ({ip})" if ip != origin.host else "")
+    return ConnectError(f"{where}: {os.strerror(code)}", reason=_REFUSALS.get(code, "connect"))
+
+
+def too_slow(name: str, timeouts: Timeouts) -> PhaseTimeoutError:
+    """A deadline, by its name in Timeouts, has passed."""
+    seconds = getattr(timeouts, name)
+    if name == "total":
+        return PhaseTimeoutError(f"not finished after {seconds:g} s", reason=name)
+    return PhaseTimeoutError(f"{_WAITED_FOR[name]} within {seconds:g} s", reason=name)
+
+
+def from_exception(error: Exception, *, host: str, connected: bool) -> FetchError:
+    """Any exception on a connection; what is neither ours nor the system's is a fault of Hookline (`internal`)."""
+    if isinstance(error, FetchError):
+        return error
+    wrapped: FetchError
+    if not isinstance(error, OSError):
+        wrapped = FetchError(f"fault of Hookline: {type(error).__name__}: {error}", reason="internal")
+    elif connected:
+        wrapped = TruncatedError(f"connection broke: {error.strerror or error}", reason="reset")
+    else:
+        wrapped = ConnectError(f"{host}: {error.strerror or error}", reason="socket")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def refuse_unasked(exchange: Exchange, status: int) -> None:
+    """Raise for the two statuses that can only answer a question which was not asked: 304 and 206."""
+    head = exchange.payload.partition(b"\r\n\r\n")[0].lower()
+    if status == 304 and b"\r\nif-" not in head:
+        raise ProtocolError("304 Not Modified to a request without validators", reason="unexpected_304")
+    if status == 206 and b"\r\nrange:" not in head:
+        raise TruncatedError("206 Partial Content to a request without Range", reason="early_eof")
