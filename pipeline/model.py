@@ -166,3 +166,5 @@ class PageResult(msgspec.Struct):
     fault: Fault | None = None
     seconds: dict[str, float] = {}  # plugin -> time spent in its hooks
     missing: dict[str, int] = {}  # "type.field" -> items without that value
+    links_found: int = 0  # valid links before equal ones were put together: requests + duplicates within the page
+    bad_links: int = 0  # references that give no URL

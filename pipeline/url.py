@@ -2,17 +2,30 @@
 
 A *normalised* URL is ada's serialisation without fragment. On such a string host and origin can be cut out by position,
 which is what the hot path does; nothing here parses a URL a second way.
+
+Most links of a page have been seen on the page before (menus), so `join` remembers answers. The answer depends on the
+base only up to its last slash, except for references that replace less than that: those are never remembered.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import ada_url
 import msgspec
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_INPUT = 32 * 1024  # characters of what is parsed at all: IDNA is slow on long labels, `data:` links are megabytes
+MAX_HOST = 253  # bytes of a name in DNS, and of one of its labels (RFC 1035)
+MAX_LABEL = 63
+
+_JOINED = 8192  # remembered answers, and bases
+_BASES = 256
+_LONGEST = 300  # characters of a base or reference that is remembered: hostile pages get 10 MB at most
+_joined: dict[tuple[str, str], str | None] = {}
+_folders: dict[str, str | None] = {}
 _carry = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
@@ -26,6 +39,47 @@ class Origin(NamedTuple):
 
 def join(base: str, reference: str) -> str | None:
     """Resolve `reference` against `base` (WHATWG URL), without fragment; None where that gives no valid URL."""
+    if len(reference) > _LONGEST or len(base) > _LONGEST:
+        return _join(base, reference)
+    folder = _folders[base] if base in _folders else _folder(base)
+    if folder is None:
+        return _join(base, reference)
+    key = folder, reference
+    if key in _joined:
+        return _joined[key]
+    url = _join(base, reference)
+    if _replaces_segment(reference):
+        if len(_joined) >= _JOINED:
+            _joined.clear()
+        _joined[key] = url
+    return url
+
+
+def _replaces_segment(reference: str) -> bool:
+    """Whether it surely replaces the last segment or more, whatever the base.
+
+    Not so: `?x`, `#x`, nothing, `http:x` (relative where the schemes are equal), and what the parser skips in front.
+    """
+    return (
+        reference[:1] not in "?#\\ "
+        and reference.isprintable()
+        and (reference[:4].lower() != "http" or "://" in reference[:8])
+    )
+
+
+def _folder(base: str) -> str | None:
+    """What of the base decides (see the head of the module), remembered; None for a base without such a part."""
+    if len(_folders) >= _BASES:
+        _folders.clear()
+    url = normalise(base) or ""
+    folder = url.partition("?")[0].rpartition("/")[0] if url.startswith(("http://", "https://")) else None
+    _folders[base] = folder
+    return folder
+
+
+def _join(base: str, reference: str) -> str | None:
+    if len(reference) > MAX_INPUT:
+        return None
     try:
         url: str = ada_url.join_url(base, reference)
     except ValueError:
@@ -35,11 +89,46 @@ def join(base: str, reference: str) -> str | None:
 
 def normalise(url: str) -> str | None:
     """The WHATWG serialisation of an absolute URL without fragment, or None if it is none."""
+    if len(url) > MAX_INPUT:
+        return None
     try:
         result: str = ada_url.normalize_url(url)
     except ValueError:
         return None
     return result.partition("#")[0]
+
+
+def gate(url: str, *, max_url: int = 8192) -> str | None:
+    """Why a normalised URL may not be asked for, whoever brought it: `scheme`, `trap`, or None if it may.
+
+    The words are those of the fates (`rejected:scheme`); a URL or host that no server can have is a `trap`. It is
+    the one gate of seeds, links, redirects, robots, sitemaps and plugins; what else a link must pass, the scope says.
+    """
+    if not url.startswith(("http://", "https://")):
+        return "scheme"
+    return "trap" if len(url) > max_url or not _fits_dns(origin_of(url).host) else None
+
+
+def _fits_dns(host: str) -> bool:
+    """Whether a name could be asked for at all: WHATWG parsing takes empty and endless labels, DNS does not."""
+    host = host.removesuffix(".")
+    if len(host) > MAX_HOST or ".." in f".{host}.":
+        return False
+    return len(host) <= MAX_LABEL or max(map(len, host.split("."))) <= MAX_LABEL
+
+
+def split_userinfo(url: str) -> tuple[str, str | None]:
+    """(the URL without user and password, "user:password" percent-decoded or None) of a normalised http(s) URL.
+
+    As in curl and in a browser's address bar, user info is not refused: it is credentials for that origin, sent as
+    Basic authorization (RFC 7617), and belongs in no Host, Referer, log or state.
+    """
+    scheme, authority, target = split(url)
+    userinfo, at, host = authority.rpartition("@")
+    if not at:
+        return url, None
+    user, _, password = userinfo.partition(":")
+    return f"{scheme}://{host}{target}", f"{unquote(user)}:{unquote(password)}"
 
 
 def scheme_of(url: str) -> str:
