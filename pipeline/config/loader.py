@@ -1,0 +1,132 @@
+"""From the path of a config to a checked `Config`, or to all that is wrong with it.
+
+The steps: read the file and what it extends, lay `--set` on top, substitute `${...}`, check against the models, check
+what keys say about each other, note what has no effect yet. Nothing is requested and nothing written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from collections.abc import Mapping as Environment
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.config import layers, messages, places
+from pipeline.config.crosscheck import cross_check
+from pipeline.config.effects import without_effect
+from pipeline.config.nodes import KeyPath, Mapping, to_data
+from pipeline.config.schema import Config
+from pipeline.config.substitute import Substituter
+from pipeline.errors import ConfigError, Mark, Problem
+
+
+class Loaded:
+    """A config that is right: `config`, the `file` it came from, and `notes` on keys that have no effect yet."""
+
+    __slots__ = ("_tree", "config", "file", "notes")
+
+    def __init__(self, config: Config, file: Path, tree: Mapping, notes: list[Problem]) -> None:
+        self.config = config
+        self.file = file
+        self.notes = notes
+        self._tree = tree
+
+    def locate(self, key_path: KeyPath) -> Mark:
+        """Where the value of a key stands; of the nearest known parent if the key itself is not there."""
+        if len(places.steps(self._tree, key_path)) == 1:
+            return Mark(str(self.file), 1, 1)
+        return places.locate(self._tree, key_path)
+
+    def resolve(self, key_path: KeyPath, name: str) -> Path:
+        """A path given under a key: relative to the folder of the file that the value stands in."""
+        return Path(self.locate(key_path).file).parent / name
+
+
+def load(
+    path: str | Path, overrides: Environment[str, str] | None = None, environ: Environment[str, str] | None = None
+) -> Loaded:
+    """Read and check one config; raises ConfigError with all its problems.
+
+    `overrides` are dotted key paths and their values as on the command line (`--set`); `environ` is `os.environ`.
+    """
+    file = Path(path)
+    environ = os.environ if environ is None else environ
+    tree, problems = layers.read_layers(file, environ)
+    problems += _override(tree, overrides or {})
+    substituter = Substituter(tree, environ)
+    result = substituter.tree(tree)
+    assert isinstance(result, Mapping)  # a mapping stays one
+    problems += [problem for problem in substituter.problems if problem not in problems]
+    config = _validate(result, problems)
+    problems += cross_check(to_data(result), lambda key_path, key=False: places.locate(result, key_path, key=key))
+    if problems or config is None:
+        raise ConfigError(sorted(problems, key=_place))
+    return Loaded(config, file, result, sorted(without_effect(result), key=_place))
+
+
+def _override(tree: Mapping, overrides: Environment[str, str]) -> list[Problem]:
+    problems: list[Problem] = []
+    for key, value in overrides.items():
+        try:
+            layers.override(tree, key, value)
+        except ConfigError as error:
+            problems += error.problems
+    return problems
+
+
+def _validate(tree: Mapping, problems: list[Problem]) -> Config | None:
+    try:
+        return Config.model_validate(to_data(tree))
+    except ValidationError as error:
+        problems += messages.problems(error, tree, Config)
+        return None
+
+
+def _place(problem: Problem) -> tuple[str, int, int, str]:
+    mark = problem.mark or Mark("", 0, 0)
+    return mark.file, mark.line, mark.column, problem.key
+
+
+def expand(paths: Iterable[str | Path]) -> list[Path]:
+    """Config files as given; a directory stands for every `*.yaml` in it whose name does not start with `_`, sorted."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            files.append(path)
+            continue
+        found = sorted(file for file in path.glob("*.yaml") if not file.name.startswith("_"))
+        if not found:
+            message = f"expected *.yaml files in {path}, found none"
+            raise ConfigError([Problem(Mark(str(path), 1, 1), "", message)])
+        files += found
+    return files
+
+
+def load_many(
+    paths: Iterable[str | Path],
+    overrides: Environment[str, str] | None = None,
+    environ: Environment[str, str] | None = None,
+) -> list[Loaded | ConfigError]:
+    """Each config or its ConfigError, in order: one that is wrong must not stop the others."""
+    results: list[Loaded | ConfigError] = []
+    for path in expand(paths):
+        try:
+            results.append(load(path, overrides, environ))
+        except ConfigError as error:
+            results.append(error)
+    return results
+
+
+def check_names(loaded: Iterable[Loaded]) -> list[Problem]:
+    """A problem for each config whose name another one in the same folder has: both would use one state folder."""
+    first: dict[tuple[Path, str], Loaded] = {}
+    problems = []
+    for each in loaded:
+        folder = each.resolve(("state_dir",), each.config.state_dir).resolve()
+        other = first.setdefault((folder, each.config.name), each)
+        if other is not each and other.file.resolve() != each.file.resolve():
+            message = f"expected a name of its own, found {each.config.name!r}, the name of {other.file}"
+            problems.append(Problem(each.locate(("name",)), "name", message))
+    return problems

@@ -1,0 +1,232 @@
+"""Reading one YAML file into a tree, safely.
+
+Only libyaml's events are used (never its constructors), so nothing of a file can become code; nesting and size are
+checked while the events arrive, which keeps alias bombs and towers of brackets from costing more than their text.
+An alias shares the node of its anchor; the size it would have when expanded is added up instead of built.
+It answers for syntax only: UTF-8, one document, a mapping at the top, no tags, no duplicate keys. Merge keys (`<<`) are
+kept, because people use them; keys of the mapping itself win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import yaml
+
+from pipeline.config.nodes import Entry, Mapping, Node, Scalar, Sequence, kind
+from pipeline.errors import ConfigError, Mark, Problem
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 50
+MAX_NODES = 50_000
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Frame:
+    """A collection that is not closed yet; in a mapping, `key` waits for its value."""
+
+    __slots__ = ("anchor", "key", "key_mark", "merges", "merging", "node", "waiting")
+
+    def __init__(self, node: Mapping | Sequence, anchor: str | None) -> None:
+        self.node = node
+        self.anchor = anchor
+        self.waiting = False
+        self.merging = False
+        self.key = ""
+        self.key_mark = node.mark
+        self.merges: list[Node] = []
+
+
+class _Builder:
+    """Builds the tree from events; `problems` collects what does not hinder reading on."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, Node] = {}
+        self.count = 0
+        self.root: Node | None = None
+
+    def mark(self, event: Any) -> Mark:
+        return Mark(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def refuse(self, mark: Mark, message: str, hint: str = "") -> NoReturn:
+        raise ConfigError([*self.problems, Problem(mark, "", message, hint)])
+
+    def build(self, events: Iterator[Any]) -> Node | None:
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self.refuse(self.mark(event), "expected one document, found a second one")
+            elif isinstance(event, yaml.NodeEvent):
+                self.node(event)
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                self.close()
+        return self.root
+
+    def node(self, event: Any) -> None:
+        if getattr(event, "tag", None) is not None:
+            hint = "remove it; text goes in quotes"
+            self.problems.append(Problem(self.mark(event), "", f"expected no tag, found {event.tag!r}", hint))
+        if isinstance(event, yaml.AliasEvent):
+            self.alias(event)
+        elif isinstance(event, yaml.ScalarEvent):
+            plain = event.style in (None, "") and getattr(event, "tag", None) is None
+            node = Scalar(event.value, self.mark(event), plain=plain)
+            self.counted(node.mark, 1)
+            self.name(event.anchor, node)
+            self.place(node)
+        else:
+            self.open(event)
+
+    def open(self, event: Any) -> None:
+        make = Mapping if isinstance(event, yaml.MappingStartEvent) else Sequence
+        node = make(self.mark(event), flow=bool(event.flow_style))
+        self.counted(node.mark, 1)
+        if len(self.stack) >= MAX_DEPTH:
+            self.refuse(node.mark, f"expected at most {MAX_DEPTH} levels, found more")
+        self.stack.append(_Frame(node, event.anchor))
+
+    def close(self) -> None:
+        frame = self.stack.pop()
+        node = frame.node
+        if isinstance(node, Mapping):
+            self.merge(frame, node)
+            children = [entry.node for entry in node.entries.values()]
+        else:
+            children = node.items
+        node.height = 1 + max((child.height for child in children), default=0)
+        node.size = 1 + sum(child.size for child in children)
+        self.name(frame.anchor, node)
+        self.place(node)
+
+    def alias(self, event: Any) -> None:
+        mark = self.mark(event)
+        node = self.anchors.get(event.anchor)
+        if node is None:
+            inside = any(frame.anchor == event.anchor for frame in self.stack)
+            self.refuse(mark, f"alias *{event.anchor} " + ("stands inside itself" if inside else "has no anchor"))
+        self.counted(mark, node.size)
+        if len(self.stack) + node.height > MAX_DEPTH:
+            self.refuse(mark, f"expected at most {MAX_DEPTH} levels, found more behind alias *{event.anchor}")
+        self.place(node, mark)
+
+    def counted(self, mark: Mark, size: int) -> None:
+        self.count += size
+        if self.count > MAX_NODES:
+            self.refuse(mark, f"expected at most {MAX_NODES} values with aliases expanded, found more")
+
+    def name(self, anchor: str | None, node: Node) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = node
+
+    def place(self, node: Node, mark: Mark | None = None) -> None:
+        """Hand a finished node to the collection that is open, or make it the root."""
+        if not self.stack:
+            self.root = node
+            return
+        frame = self.stack[-1]
+        if isinstance(frame.node, Sequence):
+            frame.node.items.append(node)
+        elif frame.waiting:
+            frame.waiting = False
+            self.put(frame, frame.node, node)
+        else:
+            frame.waiting = True
+            self.take_key(frame, node, mark or node.mark)
+
+    def take_key(self, frame: _Frame, node: Node, mark: Mark) -> None:
+        if not isinstance(node, Scalar):
+            self.refuse(
+                mark, f"expected text as a key, found {kind(node)}", "a value that starts with '{' needs quotes"
+            )
+        frame.key = node.text
+        frame.key_mark = mark
+        frame.merging = node.plain and node.text == "<<"
+
+    def put(self, frame: _Frame, mapping: Mapping, node: Node) -> None:
+        if frame.merging:
+            frame.merges.append(node)
+            return
+        first = mapping.entries.get(frame.key)
+        if first is None:
+            mapping.entries[frame.key] = Entry(frame.key_mark, node)
+            return
+        where = f"line {first.key_mark.line}"
+        self.problems.append(
+            Problem(
+                frame.key_mark, "", f"expected each key once, found {frame.key!r} again", f"the first is in {where}"
+            )
+        )
+
+    def merge(self, frame: _Frame, mapping: Mapping) -> None:
+        """YAML 1.1 merge keys: `<<: *base` or `<<: [*one, *two]`; earlier ones win, own keys win over all."""
+        for node in frame.merges:
+            for source in node.items if isinstance(node, Sequence) else [node]:
+                if not isinstance(source, Mapping):
+                    message = f"expected a mapping or a list of mappings behind '<<', found {kind(source)}"
+                    self.problems.append(Problem(source.mark, "", message))
+                    continue
+                for key, entry in source.entries.items():
+                    mapping.entries.setdefault(key, entry)
+
+
+def decode(data: bytes, file: str) -> str:
+    """The text of a file; refuses what is too long or not UTF-8, with the place of the first bad byte."""
+    if len(data) > MAX_BYTES:
+        message = f"expected a file of at most 1 MiB, found {len(data)} bytes"
+        raise ConfigError([Problem(Mark(file, 1, 1), "", message, "long lists of URLs go into a seed file")])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        mark = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        message = f"expected UTF-8, found byte 0x{data[error.start]:02x}"
+        raise ConfigError([Problem(mark, "", message, "save the file as UTF-8")]) from None
+
+
+def read_tree(text: str, file: str) -> Node | None:
+    """The tree of a YAML text, None if it is empty; raises ConfigError."""
+    builder = _Builder(file)
+    try:
+        root = builder.build(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([*builder.problems, _syntax(error, file)]) from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError([_bad_character(error, text, file)]) from None
+    if builder.problems:
+        raise ConfigError(builder.problems)
+    return root
+
+
+def read(data: bytes, file: str) -> Mapping:
+    """The tree of a config file: a mapping; raises ConfigError for everything else."""
+    root = read_tree(decode(data, file), file)
+    if not isinstance(root, Mapping):
+        mark = root.mark if root else Mark(file, 1, 1)
+        message = f"expected a mapping of keys such as name, seeds and pages, found {kind(root)}"
+        raise ConfigError([Problem(mark, "", message)])
+    return root
+
+
+def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
+    at = error.problem_mark or error.context_mark
+    mark = Mark(file, at.line + 1, at.column + 1) if at else Mark(file, 1, 1)
+    context = f" {error.context}" if error.context else ""
+    return Problem(
+        mark, "", f"this is not YAML:{context}: {error.problem}" if context else f"this is not YAML: {error.problem}"
+    )
+
+
+def _bad_character(error: Any, text: str, file: str) -> Problem:
+    position = next(
+        (i for i, char in enumerate(text) if not char.isprintable() and char not in "\t\r\n\x85\u2028\u2029 "), 0
+    )
+    before = text[:position]
+    mark = Mark(file, before.count("\n") + 1, position - before.rfind("\n"))
+    return Problem(mark, "", f"expected printable text, found character {text[position : position + 1]!a}")
