@@ -1,0 +1,87 @@
+"""The names that plugin authors and Python users need; everything else is the framework's own business.
+
+Each is imported when it is first asked for, so that `import pipeline` costs nothing and a plugin that wants a marker
+does not pay for an HTML parser.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.errors import ConfigError as ConfigError
+    from pipeline.errors import OptionError as OptionError
+    from pipeline.errors import ParseError as ParseError
+    from pipeline.model import Drop as Drop
+    from pipeline.model import Item as Item
+    from pipeline.model import Request as Request
+    from pipeline.runner.api import run as run
+    from pipeline.stages.css import Selector as Selector
+    from pipeline.stages.css import SelectorError as SelectorError
+    from pipeline.stages.css import compiled as compiled
+    from pipeline.stages.hookspecs import hookimpl as hookimpl
+    from pipeline.stages.options import Secret as Secret
+    from pipeline.stages.page import Page as Page
+    from pipeline.stages.page import RunInfo as RunInfo
+    from pipeline.stages.registry import Registry as Registry
+    from pipeline.stages.tree import Element as Element
+    from pipeline.stages.tree import values as values
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "Drop",
+    "Element",
+    "Item",
+    "OptionError",
+    "Page",
+    "ParseError",
+    "Registry",
+    "Request",
+    "RunInfo",
+    "Secret",
+    "Selector",
+    "SelectorError",
+    "__version__",
+    "compiled",
+    "hookimpl",
+    "run",
+    "values",
+]
+
+_HOMES = {
+    "ConfigError": "pipeline.errors",
+    "Drop": "pipeline.model",
+    "Element": "pipeline.stages.tree",
+    "Item": "pipeline.model",
+    "OptionError": "pipeline.errors",
+    "Page": "pipeline.stages.page",
+    "ParseError": "pipeline.errors",
+    "Registry": "pipeline.stages.registry",
+    "Request": "pipeline.model",
+    "RunInfo": "pipeline.stages.page",
+    "Secret": "pipeline.stages.options",
+    "Selector": "pipeline.stages.css",
+    "SelectorError": "pipeline.stages.css",
+    "compiled": "pipeline.stages.css",
+    "hookimpl": "pipeline.stages.hookspecs",
+    "run": "pipeline.runner.api",
+    "values": "pipeline.stages.tree",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home (PEP 562)."""
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,331 @@
+"""The plugin host: what the engine sees of plugins.
+
+`Host.load` finds, checks and orders everything that a config names, or raises one ConfigError with all problems. pluggy
+holds the specifications and the registrations (in reverse, since it calls the last registered first); the calls are
+made in `chains` and `jobs`. The host knows neither the config's models nor the crawl.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import perf_counter
+from typing import Any, TextIO
+
+import pluggy
+
+from pipeline.errors import ConfigError, OptionError, PluginError, Problem
+from pipeline.model import DeadLetter, Drop, Fault, Item, PageJob, PageResult, Request
+from pipeline.stages.assemble import Assembly, Placed, Use
+from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
+from pipeline.stages.faults import short
+from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs
+from pipeline.stages.jobs import MAX_BODY, PageRunner, RuleBook
+from pipeline.stages.links import copied
+from pipeline.stages.loading import Catalogue
+from pipeline.stages.page import RunInfo
+from pipeline.stages.places import Locate, Problems
+from pipeline.stages.stores import BoundStore
+
+__all__ = ["Host", "Use", "stdout_guard"]
+
+FIELDS = "fields"  # the parser of page rules: always first
+SLOW = 0.05  # seconds that one `prepare_request` may take before it is named
+
+
+@contextlib.contextmanager
+def stdout_guard() -> Iterator[TextIO]:
+    """Send what plugins print to stderr; gives the real stdout. Once around a run: per call it would cost too much."""
+    real = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        yield real
+
+
+class Host:
+    """The plugins of one run. `seconds` is the time spent per plugin in hooks of this process, page jobs apart."""
+
+    def __init__(
+        self,
+        placed: Sequence[Placed],
+        *,
+        rules: Mapping[str, Mapping[str, Any]],
+        run: RunInfo,
+        problems: Problems,
+        fetchers: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self.run = run
+        self.fetchers = dict(fetchers)
+        self.seconds: dict[str, float] = {}
+        self.slow: dict[str, float] = {}  # plugin -> longest prepare_request over SLOW, in seconds
+        self.notes = _notes(placed, problems)
+        self._rules = rules
+        self._problems = problems
+        self._steps, self._owners = _register(placed)
+        self._page_items, self._single_items = self._split_at_single()
+        self._single_used = False
+        self.stores = [_bound(place) for place in placed if any(hook.hook == "store_items" for hook in place.hooks)]
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        plugins: Sequence[Use] = (),
+        rules: Mapping[str, Mapping[str, Any]] | None = None,
+        parse: Sequence[Use] = (),
+        filter: Sequence[Use] = (),  # noqa: A002 - the section's name
+        store: Sequence[Use] = (),
+        seeds: Sequence[Use] = (),
+        locate: Locate,
+        run: RunInfo,
+        catalogue: Catalogue | None = None,
+    ) -> Host:
+        """Load what the config names and nothing else. `rules` are the page rules in long form.
+
+        Raises ConfigError with all problems, in the order of the file.
+        """
+        rules = rules or {}
+        problems = Problems(locate)
+        assembly = Assembly(catalogue=catalogue or Catalogue(), problems=problems, run=run)
+        declared = [Use(FIELDS, {"rules": rules}, ("pages",))] if any(map(_has_work, rules.values())) else []
+        for use in parse:
+            if use.name == FIELDS:
+                problems.add(use.key, f"{FIELDS} reads the page rules and always comes first", "remove it")
+        others = [use for use in parse if use.name != FIELDS]
+        sections = {"parse": [*declared, *others], "filter": filter, "store": store, "seeds": seeds}
+        with stdout_guard():
+            assembly.assemble(plugins, sections)
+        if problems.found:
+            raise ConfigError(problems.in_order())
+        fetchers = {name: found[0].factory for (kind, name), found in assembly.components.items() if kind == "fetcher"}
+        return cls(assembly.placed, rules=rules, run=run, problems=problems, fetchers=fetchers)
+
+    stdout_guard = staticmethod(stdout_guard)
+
+    # --- once a run, in the parent -----------------------------------------------------------------------------------
+
+    def run_start(self, run: RunInfo) -> None:
+        """Tell plugins that the run begins. Raises PluginError, or ConfigError for an OptionError."""
+        for step in self._steps["run_start"]:
+            with self._options_located(step):
+                call_each([step], self.seconds, run)
+
+    def run_finish(self, run: RunInfo, summary: Any) -> list[Fault]:
+        """Tell plugins that the run is over. What they raise is logged, and returned as faults."""
+        faults = []
+        for step in self._steps["run_finish"]:
+            try:
+                call_each([step], self.seconds, run, summary)
+            except PluginError as error:
+                assert error.__cause__ is not None
+                faults.append(step.charge(error.__cause__))
+                run.log.error("%s", error)
+        return faults
+
+    def seeds(self, run: RunInfo) -> list[Request]:
+        """More start requests. Raises PluginError, or ConfigError for an OptionError."""
+        found: list[Request] = []
+        for step in self._steps["seeds"]:
+            use = self._owners[id(step)].use
+            with self._options_located(step):
+                call_each(
+                    [Step(step.plugin, step.hook, _collector(step, use.page, found), step.file)], self.seconds, run
+                )
+        return found
+
+    @contextlib.contextmanager
+    def _options_located(self, step: Step) -> Iterator[None]:
+        try:
+            yield
+        except PluginError as error:
+            if not isinstance(error.__cause__, OptionError):
+                raise
+            use, cause = self._owners[id(step)].use, error.__cause__
+            problem = self._problems.at((*use.key, *cause.path), f"{step.plugin}: {cause}", cause.hint)
+            raise ConfigError([problem]) from error
+
+    # --- once an attempt, in the parent ------------------------------------------------------------------------------
+
+    def prepare_request(self, request: Request) -> Request:
+        """The request as it is sent: a copy that every plugin has gone over. Raises PluginError."""
+        steps = self._steps["prepare_request"]
+        prepared = copied(request)
+        prepared.headers = dict(request.headers)
+        for step in steps:
+            start = perf_counter()
+            try:
+                answer = step.call(prepared)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                raise PluginError(step.plugin, step.hook, step.charge(error).message) from error
+            finally:
+                self._time(step.plugin, perf_counter() - start)
+            if isinstance(answer, Request):
+                prepared = answer
+            elif answer is not None:
+                message = f"answered {short(answer)}; expected a Request, or None for the one given as changed"
+                raise PluginError(step.plugin, step.hook, message)
+        return prepared
+
+    def _time(self, plugin: str, spent: float) -> None:
+        add(self.seconds, plugin, spent)
+        if spent > SLOW:
+            self.slow[plugin] = max(spent, self.slow.get(plugin, 0.0))
+
+    # --- pages and items ---------------------------------------------------------------------------------------------
+
+    def page_runner(self, book: RuleBook | None = None, *, max_body: int = MAX_BODY) -> PageRunner:
+        """What workers run: PageJob -> PageResult. `book` has the page rules; by default those that were loaded."""
+        return PageRunner(
+            classify=self._steps["classify"],
+            parse=self._steps["parse"],
+            process_item=self._page_items,
+            admit=self._steps["admit"],
+            book=book or RuleBook(self._rules),
+            run=self.run,
+            max_body=max_body,
+        )
+
+    def run_page(self, job: PageJob) -> PageResult:
+        """One page with a runner made for it; for one page by hand. A crawl keeps a `page_runner`."""
+        return self.page_runner()(job)
+
+    def single_chain(self) -> SingleChain | None:
+        """The filters that run at publish, for one item at a time, from the start; None if there are none.
+
+        A filter whose only hook is `process_item` is built anew for each chain; one with other hooks keeps its object.
+        """
+        if not self._single_items:
+            return None
+        steps = self._renewed() if self._single_used else self._single_items
+        self._single_used = True
+        return single_chain(steps, self.seconds)
+
+    def publish_chain(
+        self, items: Iterable[tuple[PageFacts, Item]]
+    ) -> Iterator[tuple[PageFacts, Item | Drop | DeadLetter]]:
+        """`single_chain` over a whole result, in output order: for each item what became of it."""
+        chain = self.single_chain()
+        for facts, item in items:
+            yield facts, item if chain is None else chain(item, facts)
+
+    def _split_at_single(self) -> tuple[list[Step], list[Step]]:
+        steps = self._steps["process_item"]
+        for index, step in enumerate(steps):
+            if getattr(self._owners[id(step)].target, "single", False):
+                return steps[:index], steps[index:]
+        return steps, []
+
+    def _renewed(self) -> list[Step]:
+        steps = []
+        for step in self._single_items:
+            place = self._owners[id(step)]
+            if place.make is None or len(place.hooks) > 1:
+                steps.append(step)
+                continue
+            hook = place.hooks[0]
+            call = adapt(getattr(place.make(), hook.attribute), hook.hook, hook.arguments)
+            steps.append(Step(step.plugin, step.hook, call, step.file, step.items))
+        return steps
+
+    # --- what there is -----------------------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, list[dict[str, Any]]]:
+        """Hook -> its plugins in call order: `plugin, section, distribution, version, file, at`.
+
+        `at` is `publish` for filters that run there, else empty. Hooks without plugins are left out.
+        """
+        told: dict[str, list[dict[str, Any]]] = {}
+        late = set(map(id, self._single_items))
+        for hook, steps in self._steps.items():
+            for step in steps:
+                place = self._owners[id(step)]
+                told.setdefault(hook, []).append(
+                    {
+                        "plugin": step.plugin,
+                        "section": place.section,
+                        "distribution": place.source.distribution,
+                        "version": place.source.version,
+                        "file": place.file,
+                        "at": "publish" if id(step) in late else "",
+                    }
+                )
+        return told
+
+
+class _Holder:
+    """What is registered with pluggy: one place's hooks as attributes, and equal to nothing else.
+
+    Plugin objects themselves may be equal to one another (dataclasses), which pluggy takes for the same plugin.
+    """
+
+    def __init__(self, place: Placed) -> None:
+        self.place = place
+        for hook in place.hooks:
+            setattr(self, hook.attribute, hook.function)
+
+
+def _register(placed: Sequence[Placed]) -> tuple[dict[str, list[Step]], dict[int, Placed]]:
+    """Steps by hook in call order, and the place that each step (by id) belongs to."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(HookSpecs)
+    for number, place in reversed(list(enumerate(placed))):
+        manager.register(_Holder(place), f"{number} {place.name}")
+    manager.check_pending()
+    steps: dict[str, list[Step]] = {}
+    owners: dict[int, Placed] = {}
+    for hook in HOOKS:
+        steps[hook] = []
+        for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
+            place = implementation.plugin.place
+            arguments = next(one.arguments for one in place.hooks if one.function == implementation.function)
+            items = None if place.use.items is None else frozenset(place.use.items)
+            call = adapt(implementation.function, hook, arguments)
+            step = Step(place.name, hook, call, place.file, items)
+            steps[hook].append(step)
+            owners[id(step)] = place
+    return steps, owners
+
+
+def _bound(place: Placed) -> BoundStore:
+    hooks = {hook.hook: adapt(hook.function, hook.hook, hook.arguments) for hook in place.hooks}
+    use = place.use
+    return BoundStore(
+        place.name,
+        hooks,
+        items=use.items,
+        write=use.write,
+        only=use.only,
+        meta=use.meta,
+        path=getattr(place.target, "path", None),
+        file=place.file,
+    )
+
+
+def _collector(step: Step, page: str | None, found: list[Request]) -> Callable[[RunInfo], None]:
+    """A call of `seeds` that iterates the answer within the guard and checks what comes."""
+
+    def collect(run: RunInfo) -> None:
+        answer = step.call(run)
+        for request in () if answer is None else answer:
+            if not isinstance(request, Request):
+                raise TypeError(f"gave {short(request)}; expected Requests")
+            if page is not None and request.page is None:
+                request.page = page
+            found.append(request)
+
+    return collect
+
+
+def _has_work(rule: Mapping[str, Any]) -> bool:
+    return bool(rule.get("items") or rule.get("follow"))
+
+
+def _notes(placed: Sequence[Placed], problems: Problems) -> list[Problem]:
+    """Remarks of components: an attribute `notes` of (key path below the component, text)."""
+    notes = []
+    for place in placed:
+        for path, text in getattr(place.target, "notes", None) or () if place.name == FIELDS else ():
+            notes.append(problems.at((*place.use.key, *path), text))
+    return notes

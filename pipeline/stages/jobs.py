@@ -1,0 +1,170 @@
+"""The page job, which workers run: from a fetched page to its items and links.
+
+`PageRunner` is made once of a host's steps and the page rules, and called once a page. Whatever a plugin does comes out
+as a value: `PageResult.fault` if it costs the page (then none of its items and links count), a dead letter if it costs
+an item. Only KeyboardInterrupt gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import Any, Final
+
+from pipeline.errors import FetchError
+from pipeline.fetch.content import decode
+from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request
+from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, add, count, drop_reason
+from pipeline.stages.faults import AnswerError, describe, short
+from pipeline.stages.hookspecs import VERDICTS
+from pipeline.stages.links import PageLinks, RuleBook, check_request
+from pipeline.stages.page import Page, RunInfo
+from pipeline.stages.values import UnfitError, settled
+
+__all__ = ["MAX_BODY", "PageRunner", "RuleBook"]
+
+MAX_BODY: Final = 16 * 1024 * 1024  # bytes of a body without its content codings
+
+
+class PageRunner:
+    """`runner(job) -> PageResult`. The steps of each hook are in call order."""
+
+    def __init__(
+        self,
+        *,
+        classify: Sequence[Step] = (),
+        parse: Sequence[Step] = (),
+        process_item: Sequence[Step] = (),
+        admit: Sequence[Step] = (),
+        book: RuleBook,
+        run: RunInfo,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._classify = classify
+        self._parse = parse
+        self._chain = ItemChain(process_item)
+        self._admit = admit
+        self._book = book
+        self._run = run
+        self._max_body = max_body
+        self._parsers: dict[str, Any] = {name: rule.get("parser") or "auto" for name, rule in book.rules.items()}
+
+    def __call__(self, job: PageJob) -> PageResult:
+        """Everything that is made of one page. Raises nothing but KeyboardInterrupt."""
+        result = PageResult()
+        try:
+            page = self._page(job)
+            result.verdict = self._verdict(page, result)
+            if result.verdict == "ok":
+                self._read(page, job, result)
+        except PageFaultError as failed:
+            return PageResult(fault=failed.fault, seconds=result.seconds)
+        return result
+
+    def _page(self, job: PageJob) -> Page:
+        try:
+            body = decode(job.body, job.headers, self._max_body)
+        except FetchError as error:
+            raise PageFaultError(Fault("", "decode", describe(error), fate=error.fate)) from None
+        parser = self._parsers.get(job.rule, "auto")
+        return Page(
+            job.url, job.status, job.headers, body, rule=job.rule, carry=job.carry, run=self._run, parser=parser
+        )
+
+    def _verdict(self, page: Page, result: PageResult) -> str:
+        for step in self._classify:
+            answer = _guarded(step, result, step.call, page)
+            if answer is None:
+                continue
+            if not isinstance(answer, str) or answer not in VERDICTS:
+                expected = ", ".join(VERDICTS)
+                raise PageFaultError(step.blame(f"answered {short(answer)}; expected one of {expected}, or None"))
+            return answer
+        return "ok"
+
+    def _read(self, page: Page, job: PageJob, result: PageResult) -> None:
+        entries: list[Entry] = []
+        requests: list[Request] = []
+        for step in self._parse:
+            _guarded(step, result, self._collect, step, page, entries, requests, result)
+        result.items = self._chain.run(entries, result)
+        if requests:
+            links = PageLinks(self._book, url=job.url, depth=job.depth, join=page.url_join)
+            if self._admit:
+                requests = self._admitted(links.absolute(requests, result), page, result)
+            links.enter(requests, result)
+
+    def _collect(
+        self, step: Step, page: Page, entries: list[Entry], requests: list[Request], result: PageResult
+    ) -> None:
+        """Take what one parser gives; a generator is run here, within the guard."""
+        for found in _iterable(step.call(page)):
+            if isinstance(found, Request):
+                self._check(found)
+                requests.append(found)
+            elif isinstance(found, dict):
+                item = found if isinstance(found, Item) else Item("item", found)
+                if type(item.type) is not str:
+                    raise AnswerError(f"the type of an Item is {short(item.type)}, not a text")
+                entries.append(Entry(item, page, step, result.extracted))
+                result.extracted += 1
+            elif isinstance(found, Drop):
+                count(result.dropped, drop_reason(step.plugin, found))
+                result.extracted += 1
+            elif found is not None:
+                raise AnswerError(f"gave {short(found)}; expected Items, dicts and Requests")
+
+    def _check(self, request: Request) -> None:
+        check_request(request, self._book)
+        if request.carry or type(request.carry) is not dict:
+            request.carry = _carried(request.carry)
+
+    def _admitted(self, requests: list[Request], page: Page, result: PageResult) -> list[Request]:
+        """The requests after every `admit`. Each gets the list that the one before it left."""
+        for step in self._admit:
+            requests = _guarded(step, result, self._admit_one, step, requests, page)
+        return requests
+
+    def _admit_one(self, step: Step, requests: list[Request], page: Page) -> list[Request]:
+        answer = step.call(requests, page)
+        answer = requests if answer is None else answer
+        if not isinstance(answer, list):
+            raise AnswerError(f"answered {short(answer)}; expected a list of Requests, or None for the list as edited")
+        for request in answer:
+            if not isinstance(request, Request):
+                raise AnswerError(f"left {short(request)} in the list; expected Requests")
+            self._check(request)
+        return answer
+
+
+def _iterable(answer: Any) -> Iterable[Any]:
+    if answer is None:
+        return ()
+    if isinstance(answer, dict | Request | Drop):
+        return (answer,)
+    if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
+        raise AnswerError(f"answered {short(answer)}; expected Items, dicts and Requests, or None")
+    return answer
+
+
+def _carried(carry: object) -> dict[str, Any]:
+    """Carried values as plain ones. Raises AnswerError: they are part of a request's identity."""
+    if not isinstance(carry, Mapping):
+        raise AnswerError(f"carry is {short(carry)}, not a mapping")
+    try:
+        return settled(dict(carry))
+    except UnfitError as error:
+        raise AnswerError(f"carry: {error}") from None
+
+
+def _guarded(step: Step, result: PageResult, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call into a plugin, timed. Raises PageFaultError, charged to the plugin, for whatever it raises."""
+    start = perf_counter()
+    try:
+        return call(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PageFaultError(step.charge(error)) from None
+    finally:
+        add(result.seconds, step.plugin, perf_counter() - start)

@@ -1,0 +1,222 @@
+"""Finding and importing plugins by the name that a YAML file gives them; nothing else is imported.
+
+A name is a file path (it has a slash or ends in `.py`), an entry point of group `hookline`, or a module. Files are
+compiled into modules with private names and no bytecode; the bundled plugins are imported below a private package whose
+path is where the framework itself lies. So no `plugins/` or `pipeline/` folder in the working directory can come
+between, and `sys.path` is never touched. "There is no such plugin" and "it is there, but its import failed" are
+different errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from hashlib import blake2b
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from pipeline.stages.faults import describe
+
+GROUP: Final = "hookline"
+_BUNDLED: Final = "_hookline_bundled"
+_HOME: Final = Path(__file__).resolve().parents[2]  # where `pipeline` lies, and so the bundled plugins
+
+
+class LoadError(Exception):
+    """A plugin cannot be had; `hint` says what to do. `missing` tells "no such plugin" from "its import failed"."""
+
+    def __init__(self, message: str, hint: str = "", *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A plugin's code, imported. `plugin_class` is set if the plugin is a class; `entry_point` if it was named so."""
+
+    name: str
+    module: ModuleType
+    plugin_class: type[Any] | None = None
+    entry_point: str | None = None
+    distribution: str | None = None
+    version: str | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The source file."""
+        return getattr(self.module, "__file__", None)
+
+
+class Catalogue:
+    """The entry points there are, and what has been imported through this object. One a load."""
+
+    def __init__(self, points: Iterable[EntryPoint] | None = None) -> None:
+        self._given = None if points is None else list(points)
+        self._loaded: dict[str, Source] = {}
+
+    @cached_property
+    def points(self) -> dict[str, list[EntryPoint]]:
+        """Entry points by name. More than one of a name are two distributions' claims to it."""
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=GROUP) if self._given is None else self._given:
+            claims = found.setdefault(point.name, [])
+            if all(claim.value != point.value for claim in claims):
+                claims.append(point)
+        return found
+
+    def load(self, name: str, folder: Path, stems: Iterable[str] = ()) -> Source:
+        """The plugin of this name; file paths are relative to `folder`. Raises LoadError.
+
+        `stems` are names that the config has for its own plugins: they are suggested where a name is misspelt.
+        """
+        if is_path(name):
+            path = (folder / name).absolute()
+            return self._once(str(path), lambda: from_file(path, name))
+        if name in self.points:
+            return self._once(name, lambda: self.from_entry_point(name))
+        return self._once(name, lambda: from_module(name, [*self.points, *stems]))
+
+    def _once(self, key: str, load: Any) -> Source:
+        if key not in self._loaded:
+            self._loaded[key] = load()
+        return self._loaded[key]
+
+    def from_entry_point(self, name: str) -> Source:
+        """Import what an entry point names: `module` or `module:Class`."""
+        claims = self.points[name]
+        if len(claims) > 1:
+            several = ", ".join(f"{claim.value} ({claim.dist.name if claim.dist else 'unknown'})" for claim in claims)
+            raise LoadError(f"several installed plugins are called {name!r}: {several}", "name the module instead")
+        point = claims[0]
+        distribution = point.dist.name if point.dist else None
+        ours = distribution == GROUP and _beside_us(point.module)
+        module = _import(_private(point.module) if ours else point.module)
+        chosen = None
+        if point.attr:
+            chosen = getattr(module, point.attr, None)
+            if not isinstance(chosen, type):
+                raise LoadError(
+                    f"entry point {name!r} says {point.value}, but {point.attr} is no class of that module",
+                    f"tell the author of {distribution or 'the plugin'}",
+                )
+        version = point.dist.version if point.dist else None
+        return Source(name, module, chosen or _plugin_class(module), name, distribution, version)
+
+
+def is_path(name: str) -> bool:
+    """True if a plugin's name is that of a file."""
+    return "/" in name or "\\" in name or name.endswith(".py")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`did you mean 'x'?`, or an empty text if nothing is near."""
+    close = get_close_matches(name, list(names), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def from_file(path: Path, name: str) -> Source:
+    """A plugin from a source file: compiled here, in `sys.modules` under a name that no import can mean."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise LoadError(*_unreadable(path, name, error), missing=isinstance(error, FileNotFoundError)) from None
+    digest = blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    module = ModuleType(f"_hookline_{path.stem}_{digest}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pydantic look their module up there
+    try:
+        exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        del sys.modules[module.__name__]
+        raise _failed(name, error, str(path)) from error
+    return Source(path.stem, module, _plugin_class(module))
+
+
+def from_module(name: str, known: Iterable[str]) -> Source:
+    """A plugin by module name, as `import` finds it."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise LoadError(f"there is no plugin {name!r}", nearest(name, known) or _FORMS, missing=True)
+    module = _import(name, known)
+    return Source(name, module, _plugin_class(module))
+
+
+_FORMS: Final = "a plugin is named by entry point (see hookline plugin list), by module, or by file such as ./x.py"
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> tuple[str, str]:
+    """(message, hint) for a file that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        folder = path.parent
+        siblings = [entry.name for entry in folder.glob("*.py")] if folder.is_dir() else []
+        close = get_close_matches(path.name, siblings, n=1)
+        hint = f"did you mean {close[0]}?" if close else "paths are relative to the config file that names them"
+        return f"there is no file {path}", hint
+    return f"{name} cannot be read: {error.strerror}", f"look at {path}"
+
+
+def _import(name: str, known: Iterable[str] = ()) -> ModuleType:
+    """Import a module. Raises LoadError, and says whose fault it is."""
+    try:
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        if not _is_itself_missing(error, name):
+            raise _failed(name, error) from error
+        hint = nearest(name, known) or _FORMS
+        raise LoadError(f"there is no plugin or module {name!r}", hint, missing=True) from None
+    except BaseException as error:
+        raise _failed(name, error) from error
+
+
+def _is_itself_missing(error: ModuleNotFoundError, name: str) -> bool:
+    """True if the module asked for, or a package it lies in, is not there; False if its own code imports what is not.
+
+    The latter has a frame of that code in its traceback.
+    """
+    if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+        return False
+    step = error.__traceback__
+    while step is not None:
+        file = step.tb_frame.f_code.co_filename
+        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
+            return False
+        step = step.tb_next
+    return True
+
+
+def _failed(name: str, error: BaseException, file: str | None = None) -> LoadError:
+    hint = "the plugin is there, but its own code fails"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"the plugin is there, but it needs {error.name.partition('.')[0]}, which is not installed"
+    return LoadError(f"importing {name} failed: {describe(error, file)}", hint)
+
+
+def _plugin_class(module: ModuleType) -> type[Any] | None:
+    chosen = getattr(module, "Plugin", None)
+    return chosen if isinstance(chosen, type) else None
+
+
+def _beside_us(name: str) -> bool:
+    """True if a module of our own distribution lies where the framework does, as the bundled plugins do."""
+    path = _HOME.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def _private(name: str) -> str:
+    """The name under which a bundled plugin is imported: below a package of ours, whatever `name` may mean here."""
+    if _BUNDLED not in sys.modules:
+        root = ModuleType(_BUNDLED, "Where the framework lies, as a package: what the bundled plugins are below.")
+        root.__path__ = [str(_HOME)]
+        sys.modules[_BUNDLED] = root
+    return f"{_BUNDLED}.{name}"

@@ -1,0 +1,203 @@
+"""Options of a component: from what the YAML says to a call of its factory, checked against its typed signature.
+
+A factory is a class (plain, dataclass or pydantic model) or a function. A mapping gives options by name, anything else
+is for the first parameter; `run` gets the RunInfo. All problems of a component are found at once, as `OptionError`s
+with a path; locating them in the config is the caller's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from pydantic import SecretStr, ValidationError
+
+from pipeline.errors import OptionError
+from pipeline.stages.faults import short
+from pipeline.stages.loading import nearest
+from pipeline.stages.page import RunInfo
+from pipeline.stages.typed import KeyPath, checked, told
+
+Secret = SecretStr
+
+HOST_KEYS: Final = ("write", "only", "meta", "items")
+"""Keys beside the options that the host itself reads; a factory that has such a parameter is told too."""
+
+_HOLE: Final = re.compile(r"\{run\.(\w*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the config says for one use of a component. `folder(path)` is the folder of the config file that has it."""
+
+    value: Any
+    folder: Callable[[KeyPath], Path]
+    run: RunInfo
+    host: Mapping[str, Any]  # those of HOST_KEYS that are set
+    page: str | None = None  # page rule of a seeds entry, for factories that have such an option
+
+
+class Signature:
+    """The parameters of a factory: names, types, defaults. Raises OptionError if an annotation means nothing."""
+
+    def __init__(self, factory: Callable[..., Any]) -> None:
+        self.factory = factory
+        self.parameters = {
+            name: parameter
+            for name, parameter in _signature(factory).parameters.items()
+            if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        }
+        self.open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in _signature(factory).parameters.values())
+        self.options = [name for name in self.parameters if name not in ("run", *HOST_KEYS)]
+        self.types = {name: self.type_of(name) for name in self.options}
+
+    def type_of(self, name: str) -> Any:
+        """The type that a parameter is annotated with; Any without annotation."""
+        annotation = self.parameters[name].annotation
+        if annotation is inspect.Parameter.empty:
+            return Any
+        space = SimpleNamespace(__annotations__={name: annotation})
+        try:
+            return typing.get_type_hints(space, globalns=_globals(self.factory), include_extras=True)[name]
+        except (NameError, AttributeError, SyntaxError, TypeError) as error:
+            message = f"the type of parameter {name!r} ({annotation}) cannot be read: {error}"
+            raise OptionError(message, hint="import the names of options' types at run time") from None
+
+
+def build(factory: Callable[..., Any], given: Given) -> Any:
+    """Call `factory` with checked options.
+
+    Raises an ExceptionGroup of OptionErrors, each with its path below the component's key.
+    """
+    try:
+        signature = Signature(factory)
+        arguments = _arguments(signature, given)
+        result = factory(**arguments)
+    except OptionError as error:
+        raise ExceptionGroup("options", [error]) from None
+    except ValidationError as error:  # a pydantic model's own validators
+        raise ExceptionGroup("options", told(factory, given.value, error.errors(), ())) from None
+    except ExceptionGroup as group:
+        own, others = group.split(OptionError)
+        if own is None or others is not None:
+            raise
+        raise own from None
+    return result
+
+
+def _arguments(signature: Signature, given: Given) -> dict[str, Any]:
+    values, problems = _by_name(signature, given)
+    arguments: dict[str, Any] = {}
+    for name in signature.options:
+        single = not isinstance(given.value, Mapping)  # the value stands right at the component's key
+        path: KeyPath = () if single else (name,)
+        try:
+            if name in values:
+                arguments[name] = checked(signature.types[name], values[name], path)
+            elif (default := signature.parameters[name].default) is inspect.Parameter.empty:
+                known = ", ".join(signature.options)
+                problems.append(OptionError(f"option {name!r} is missing", hint=f"options are: {known}"))
+            elif _holds_path(default):
+                arguments[name] = default
+            if name in arguments:
+                arguments[name] = _placed(arguments[name], given, path)
+        except ExceptionGroup as group:
+            problems.extend(error for error in group.exceptions if isinstance(error, OptionError))
+        except OptionError as error:
+            problems.append(OptionError(str(error), path=error.path or path, hint=error.hint))
+    problems.extend(_add_host_values(signature, given, arguments))
+    if problems:
+        raise ExceptionGroup("options", problems)
+    if signature.open:
+        arguments.update({name: value for name, value in values.items() if name not in arguments})
+    return arguments
+
+
+def _by_name(signature: Signature, given: Given) -> tuple[dict[str, Any], list[OptionError]]:
+    """Options by name, and what is wrong with the names. Anything but a mapping is for the first parameter."""
+    value, known = given.value, signature.options
+    extra = {"page": given.page} if given.page is not None and "page" in known else {}
+    if value is None:
+        return extra, []
+    if not isinstance(value, Mapping):
+        if known:
+            return {known[0]: value, **extra}, []
+        return {}, [OptionError(f"takes no options, but was given {short(value)}", hint="remove the value")]
+    if given.page is not None:
+        value = {name: option for name, option in value.items() if name != "page"} | extra
+    unknown = [] if signature.open else [name for name in value if name not in known]
+    listed = f"options are: {', '.join(known)}" if known else "there are no options"
+    problems = [
+        OptionError(f"unknown option {str(name)!r}", path=(name,), hint=nearest(str(name), known) or listed)
+        for name in unknown
+    ]
+    return {str(name): option for name, option in value.items() if name not in unknown}, problems
+
+
+def _add_host_values(signature: Signature, given: Given, arguments: dict[str, Any]) -> list[OptionError]:
+    """Give `run` and host keys to a factory that names them; `write` must be wanted, since it asks for something."""
+    if "run" in signature.parameters:
+        arguments["run"] = given.run
+    for name, value in given.host.items():
+        if name in signature.parameters:
+            arguments[name] = value
+        elif name == "write":
+            return [OptionError(f"cannot be told how to write ({value})", path=("write",), hint="remove `write`")]
+    write = signature.parameters.get("write")
+    if "write" in arguments and write is not None:
+        choices = [choice for choice in typing.get_args(signature.type_of("write")) if isinstance(choice, str)]
+        if choices and arguments["write"] not in choices:
+            message = f"write: {arguments['write']} is not possible here"
+            return [OptionError(message, path=("write",), hint=f"choose from: {', '.join(choices)}")]
+    return []
+
+
+def _placed(value: Any, given: Given, path: KeyPath) -> Any:
+    """Paths in `value` with `{run.id}`, `{run.date}` and `{run.name}` filled in, against the folder of their config."""
+    if isinstance(value, Path):
+        text = _HOLE.sub(lambda hole: _filled(hole, given.run), str(value))
+        return given.folder(path) / text
+    if isinstance(value, list | tuple):
+        return type(value)(_placed(one, given, path) for one in value) if _holds_path(value) else value
+    if isinstance(value, dict) and _holds_path(value):
+        return {name: _placed(one, given, path) for name, one in value.items()}
+    return value
+
+
+def _holds_path(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(isinstance(one, Path) for one in value.values())
+    if type(value) in (list, tuple):
+        return any(isinstance(one, Path) for one in value)
+    return isinstance(value, Path)
+
+
+def _filled(hole: re.Match[str], run: RunInfo) -> str:
+    known = {"id": run.id, "date": run.start.date().isoformat(), "name": run.name}
+    if hole[1] not in known:
+        raise OptionError(f"{hole[0]} means nothing", hint="there are {run.id}, {run.date} and {run.name}")
+    return known[hole[1]]
+
+
+def _signature(factory: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(factory)
+    except ValueError as error:  # some built-in callables have none
+        raise OptionError(f"the parameters of {factory!r} cannot be read: {error}") from None
+
+
+def _globals(factory: Any) -> dict[str, Any]:
+    """The names that a factory's annotations can mean."""
+    if inspect.isclass(factory):
+        constructor = inspect.unwrap(factory.__init__)
+        if inspect.isfunction(constructor) and constructor.__globals__.get("__name__"):
+            return constructor.__globals__
+        return vars(sys.modules[factory.__module__]) if factory.__module__ in sys.modules else {}
+    return dict(getattr(inspect.unwrap(factory), "__globals__", {}))

@@ -1,0 +1,317 @@
+"""What a plugin author holds: one fetched page, with everything derived from its body made once, when first asked for.
+
+Knows the tree, URLs and encodings; knows neither rules nor plugins nor how the page came here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+from bs4 import BeautifulSoup
+from lxml import etree
+
+from pipeline import url as urls
+from pipeline.stages.css import Parser, Selector, compiled
+from pipeline.stages.encoding import decode
+from pipeline.stages.tree import Element, Group, Tree, values
+from pipeline.stages.xpath import XPathTree
+
+Kind: TypeAlias = Literal["html", "xml", "json", "text", "binary"]
+
+_HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
+_XML_TYPES: Final = frozenset({"text/xml", "application/xml"})
+_JSON_TYPES: Final = frozenset({"application/json", "text/json"})
+_TEXT_TYPES: Final = frozenset({"application/javascript", "application/ecmascript", "application/x-ndjson"})
+_SNIFFED: Final = frozenset(
+    {
+        "",
+        "text/plain",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "unknown/unknown",
+        "application/unknown",
+        "*/*",
+    }
+)
+_SNIFF_BYTES: Final = 1445  # what WHATWG mimesniff reads of a resource
+# WHATWG mimesniff 7.1, with the tags that begin real fragments besides.
+_LOOKS_HTML = re.compile(
+    rb"<(?:!--|(?:!doctype\s+html|html|head|body|title|meta|link|script|style|iframe|table|div|span|section|article|main|"
+    rb"header|footer|nav|form|font|img|ul|ol|h[1-6]|p|a|b|br)[\s/>])",
+    re.IGNORECASE,
+)
+_LOOKS_XML = re.compile(rb"<(?:\?xml|rss|feed|urlset|sitemapindex|opml)[\s?>]", re.IGNORECASE)
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_BOMS: Final = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The run that a page belongs to. `start` is aware and stays the same when a run is resumed."""
+
+    id: str
+    start: datetime
+    name: str
+    log: logging.Logger
+
+
+class PageHeaders(Mapping[str, str]):
+    """Header fields by case-insensitive name; fields of one name are joined with `, ` (RFC 9110, section 5.2)."""
+
+    __slots__ = ("_fields", "raw")
+
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
+        self.raw = tuple(fields)
+        self._fields: dict[str, str] = {}
+        for name, value in fields:
+            key = name.lower()
+            self._fields[key] = f"{self._fields[key]}, {value}" if key in self._fields else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"PageHeaders({self._fields!r})"
+
+
+class Page:
+    """A fetched page. `body` is without content coding; `carry` holds the values that the link brought along.
+
+    `kind` is html, xml, json, text or binary. Selectors answer on HTML pages only and give [] elsewhere.
+    """
+
+    __slots__ = (
+        "_base",
+        "_decoded",
+        "_headers",
+        "_kind",
+        "_links",
+        "_parser",
+        "_raw_headers",
+        "_tree",
+        "_xpath",
+        "body",
+        "carry",
+        "rule",
+        "run",
+        "status",
+        "url",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        status: int = 200,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        rule: str = "",
+        carry: Mapping[str, Any] | None = None,
+        run: RunInfo | None = None,
+        parser: Parser = "auto",
+    ) -> None:
+        self.url = url
+        self.status = status
+        self.body = body
+        self.rule = rule
+        self.carry: Mapping[str, Any] = MappingProxyType(dict(carry or {}))
+        self.run = run
+        self._parser = parser
+        self._raw_headers = headers
+        self._headers: PageHeaders | None = None
+        self._kind: Kind | None = None
+        self._decoded: tuple[str, str] | None = None
+        self._tree: Tree | None = None
+        self._base: str | None = None
+        self._links: list[str] | None = None
+        self._xpath: XPathTree | None = None
+
+    def __repr__(self) -> str:
+        return f"<Page {self.url} {self.status} {len(self.body)} bytes>"
+
+    @property
+    def headers(self) -> PageHeaders:
+        """Header fields, case-insensitive, read-only; `.raw` has them as received."""
+        if self._headers is None:
+            self._headers = PageHeaders(self._raw_headers)
+        return self._headers
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, lower case; empty if the header is missing."""
+        return self._content_type().partition(";")[0].strip().lower()
+
+    def _content_type(self) -> str:
+        # Of several fields the last counts (WHATWG Fetch, extract a MIME type).
+        return next((value for name, value in reversed(self._raw_headers) if name.lower() == "content-type"), "")
+
+    @property
+    def kind(self) -> Kind:
+        """What the body is: by the Content-Type, or by its first bytes where the header says nothing definite."""
+        if self._kind is None:
+            self._kind = kind_of(self.content_type, self.body)
+        return self._kind
+
+    @property
+    def text(self) -> str:
+        """The body as text: byte order mark, HTTP charset, declaration, UTF-8, windows-1252, in this order."""
+        return self._decode()[0]
+
+    @property
+    def encoding(self) -> str:
+        """The Python codec that `text` was decoded with."""
+        return self._decode()[1]
+
+    def _decode(self) -> tuple[str, str]:
+        if self._decoded is None:
+            self._decoded = decode(self.body, self._content_type())
+        return self._decoded
+
+    def json(self) -> Any:
+        """The body read as JSON. Raises `ValueError` if it is not."""
+        try:
+            return json.loads(self.text)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
+
+    @property
+    def tree(self) -> Tree:
+        """The lexbor tree of the page. Of what is not HTML it is the tree of an empty page."""
+        if self._tree is None:
+            self._tree = Tree(self.text if self.kind == "html" else "")
+        return self._tree
+
+    @property
+    def soup(self) -> BeautifulSoup:
+        """The same tree as BeautifulSoup. Changing it changes what selectors find that soupsieve answers."""
+        return self.tree.soup
+
+    def css(self, selector: str | Selector) -> list[Element] | list[str]:
+        """Elements in document order, or texts where the selector ends in `::text`, `::attr(NAME)` or `::html`.
+
+        Raises `SelectorError`. A page that is not HTML gives [].
+        """
+        if isinstance(selector, str):
+            selector = compiled(selector, self._parser)
+        return values(self.select(selector), selector)
+
+    def select(self, selector: str | Selector) -> list[Element]:
+        """The elements that match, whatever pseudo-element the selector ends in."""
+        if isinstance(selector, str):
+            selector = compiled(selector, self._parser)
+        return self.tree.select(selector) if self.kind == "html" else []
+
+    def group(self, elements: Sequence[Element]) -> Group:
+        """Elements of this page that several selectors will be asked of: `page.group(rows).select(selector)`."""
+        return self.tree.group(elements)
+
+    def xpath(self, expression: str) -> list[Any]:
+        """XPath 1.0 from the root element; always a list.
+
+        HTML: elements as `Element`, attributes and text as str; no namespaces, so `//svg` works. XML: as lxml gives
+        them, and prefixes must be avoided with `local-name()`. Other kinds give []. Raises `ValueError`.
+        """
+        if self.kind == "xml":
+            return _xpath_xml(self.body, expression)
+        if self.kind != "html":
+            return []
+        tree = self.tree
+        if self._xpath is None:
+            self._xpath = XPathTree(tree.root)
+        found = self._xpath.evaluate(expression, tree.root)
+        return [item if isinstance(item, (str, float, bool)) else Element(tree, item) for item in found]
+
+    @property
+    def base_url(self) -> str:
+        """What relative references are resolved against: the first `base[href]`, else the page's URL."""
+        if self._base is None:
+            self._base = self._find_base()
+        return self._base
+
+    def _find_base(self) -> str:
+        if self.kind != "html" or "<base" not in self.text.lower():  # cheaper than asking the tree
+            return self.url
+        element = next(iter(self.tree.select("base[href]")), None)
+        base = urls.join(self.url, element.attr("href") or "") if element is not None else None
+        # WHATWG HTML, "set the frozen base URL": these schemes are not taken.
+        return self.url if base is None or urls.scheme_of(base) in ("data", "javascript") else base
+
+    def url_join(self, reference: str) -> str | None:
+        """The absolute, normalised URL of a reference on this page, without fragment; None if it is none."""
+        return urls.join(self.base_url, reference)
+
+    @property
+    def links(self) -> list[str]:
+        """Absolute, normalised URLs of `a[href]` and `area[href]` in document order, each once."""
+        if self._links is None:
+            references = dict.fromkeys(element.attr("href") or "" for element in self.select("a[href], area[href]"))
+            joined = (self.url_join(reference) for reference in references)
+            self._links = list(dict.fromkeys(url for url in joined if url is not None))
+        return list(self._links)
+
+
+def kind_of(content_type: str, body: bytes) -> Kind:
+    """The kind of a body of this media type (lower case, without parameters)."""
+    if content_type in _HTML_TYPES:
+        return "html"
+    if content_type in _JSON_TYPES or content_type.endswith("+json"):
+        return "json"
+    if content_type in _XML_TYPES or content_type.endswith("+xml"):
+        return "xml"
+    if content_type in _SNIFFED or "/" not in content_type:
+        return sniff(body)
+    if content_type.startswith("text/") or content_type in _TEXT_TYPES:
+        return "text"
+    return "binary"
+
+
+def sniff(body: bytes) -> Kind:
+    """The kind by the first bytes: close to WHATWG mimesniff, 7.1, with JSON and feeds besides."""
+    head = body[:_SNIFF_BYTES]
+    if head.startswith(_BOMS[1:]):
+        head = decode(head)[0].encode()  # UTF-16: look at the characters
+    head = head.removeprefix(_BOMS[0]).lstrip(b"\t\n\x0c\r ")
+    if _LOOKS_XML.match(head):
+        return "html" if re.search(rb"<(?:!doctype\s+)?html[\s>]", head, re.IGNORECASE) else "xml"
+    if _LOOKS_HTML.match(head) or head[:14].lower() == b"<!doctype html":
+        return "html"
+    if head[:1] in (b"{", b"[") and _is_json(body):
+        return "json"
+    return "binary" if _BINARY.search(head) else "text"
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(decode(body)[0])
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _xpath_xml(body: bytes, expression: str) -> list[Any]:
+    # Entities and the network stay off: a feed must not read files of ours.
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True)
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError:  # nothing that could be recovered
+        return []
+    if root is None:
+        return []
+    try:
+        result = root.xpath(expression)
+    except etree.XPathError as error:
+        raise ValueError(f"XPath {expression!r}: {error}") from None
+    return result if isinstance(result, list) else [result]

@@ -1,0 +1,355 @@
+"""One tree a page: lexbor's, the tree that a browser shows. Selection, elements, and what counts as text.
+
+A selector is answered by lexbor, or by soupsieve on a BeautifulSoup copy of the same nodes; either way the answer is a
+list of `Element` in document order without duplicates. Within an element the answer is querySelectorAll's: descendants
+only, while the selector may look at ancestors outside. Nothing here knows pages, URLs or fields.
+
+Text of an element is its descendants' text, white space collapsed, without that of script, style and template. To look
+for those in every element would cost more than the text itself, so the tree finds once which nodes have one inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from bs4 import BeautifulSoup
+from bs4.element import Tag
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from pipeline.stages.css import Parser, Selector, SelectorError, check_selector, compiled, split_pseudo
+from pipeline.stages.encoding import decode, known
+from pipeline.stages.soup import build_soup, node_of, top_nodes
+
+__all__ = ["Element", "Group", "Selector", "SelectorError", "Tree", "check_selector", "split_pseudo"]
+
+HIDDEN: Final = frozenset({"script", "style", "template"})
+_GROUP_FACTOR: Final = 8  # matches per element above which searching element by element is cheaper
+
+
+class Tree:
+    """The tree of an HTML document. `encoding` is that of `markup` if it is bytes; without one it is found out.
+
+    Selectors never look at `soup`, which plugins may change, but at a second copy of their own, made when one needs it.
+    """
+
+    __slots__ = (
+        "_doc",
+        "_find",
+        "_matched",
+        "_over_hidden",
+        "_quirks",
+        "_soup",
+        "_tags",
+        "_top",
+        "root",
+    )
+
+    def __init__(self, markup: bytes | str, encoding: str | None = None) -> None:
+        if isinstance(markup, bytes):
+            name = known(encoding) if encoding else None
+            markup = markup.decode(name, "replace") if name else decode(markup)[0]
+        self._doc = LexborHTMLParser(markup)
+        self.root = cast("LexborNode", self._doc.root)
+        self._find: Callable[[str, LexborNode], list[LexborNode]] = self._doc.selector.find
+        self._top = list(top_nodes(self._doc))
+        for node in self._top:
+            if node.tag == "-doctype":
+                # lexbor counts a doctype as a sibling: `html:first-child` would not match. It is kept in `_top`.
+                node.decompose(recursive=False)
+        if "xlink:" in markup or "xml:" in markup:
+            _rename_foreign_attributes(self._find("svg, svg *, math, math *", self.root))
+        self._soup: BeautifulSoup | None = None
+        self._matched: BeautifulSoup | None = None
+        self._tags: dict[int, Tag] | None = None
+        self._over_hidden: set[int] | None = None
+        self._quirks: bool | None = None
+
+    @property
+    def soup(self) -> BeautifulSoup:
+        """The tree as BeautifulSoup, built when first asked for."""
+        if self._soup is None:
+            self._soup = build_soup(self._top)
+        return self._soup
+
+    @property
+    def html(self) -> str:
+        """The document serialised as HTML."""
+        return "".join(node.html or "" for node in self._top)
+
+    def select(self, selector: str | Selector, scope: Element | None = None, parser: Parser = "auto") -> list[Element]:
+        """The elements that match, within `scope` or the whole document. A pseudo-element is not looked at.
+
+        A text is compiled (and remembered) with `parser`; raises `SelectorError`.
+        """
+        if isinstance(selector, str):
+            selector = compiled(selector, parser)
+        return [Element(self, node) for node in self.nodes(selector, None if scope is None else scope.node)]
+
+    def first(self, selector: Selector, scope: Element) -> Element | None:
+        """The first that `select` would give, or None."""
+        if selector.engine == "lexbor" and selector.css and scope.node.tag != "template":
+            found = scope.node.css_first(selector.css)
+            if found is None:
+                return None
+            if found.mem_id != scope.node.mem_id:
+                return Element(self, found)
+        nodes = self.nodes(selector, scope.node)
+        return Element(self, nodes[0]) if nodes else None
+
+    def group(self, elements: Sequence[Element]) -> Group:
+        """`elements` as scopes for selectors that will each be asked of all of them."""
+        return Group(self, elements)
+
+    def nodes(self, selector: Selector, scope: LexborNode | None = None) -> list[LexborNode]:
+        """As `select`, as lexbor's nodes."""
+        css = selector.css
+        if not css:
+            return [self.root if scope is None else scope]
+        if scope is not None and scope.tag == "template":
+            return []  # its content is another document, as in a browser
+        if selector.engine == "soup":
+            return self._sieve(selector, scope)
+        found = self._find(css, self.root if scope is None else scope)
+        if "," in css:
+            found = list({node.mem_id: node for node in found}.values())
+        if scope is not None and found and found[0].mem_id == scope.mem_id:
+            del found[0]  # lexbor counts the scope itself
+        return found
+
+    def _sieve(self, selector: Selector, scope: LexborNode | None) -> list[LexborNode]:
+        if self._matched is None:
+            self._matched = build_soup(self._top, plain=True)
+        tag = self._matched if scope is None else self._tag_of(scope)
+        if tag is None or selector.pattern is None:
+            return []
+        pattern = selector.quirks_pattern if self._is_quirks() else selector.pattern
+        return [node for found in pattern.select(tag) if (node := node_of(found)) is not None]
+
+    def _is_quirks(self) -> bool:
+        """Is the document in quirks mode (WHATWG DOM)? lexbor does not tell, but matches classes caselessly there."""
+        if self._quirks is None:
+            probe = self._doc.create_node("i")
+            probe.attrs["class"] = "q"
+            self._quirks = bool(self._find(".Q", probe))
+        return self._quirks
+
+    def _tag_of(self, node: LexborNode) -> Tag | None:
+        if self._tags is None and self._matched is not None:
+            tags = (tag for tag in self._matched.descendants if isinstance(tag, Tag))
+            self._tags = {found.mem_id: tag for tag in tags if (found := node_of(tag)) is not None}
+        return (self._tags or {}).get(node.mem_id)
+
+    def hides(self, node: LexborNode) -> bool:
+        """Is the node, or something in it, left out of text?"""
+        if self._over_hidden is None:
+            self._over_hidden = self._find_over_hidden()
+        return bool(self._over_hidden) and node.mem_id in self._over_hidden
+
+    def _find_over_hidden(self) -> set[int]:
+        over: set[int] = set()
+        for hidden in self._find("script, style, template", self.root):
+            node: LexborNode | None = hidden
+            while node is not None and node.mem_id not in over:
+                over.add(node.mem_id)
+                node = node.parent
+        return over
+
+
+class Element:
+    """An element of a page. Two are equal if they are the same node of the same tree."""
+
+    __slots__ = ("_tree", "node")
+
+    def __init__(self, tree: Tree, node: LexborNode) -> None:
+        self._tree = tree
+        self.node = node
+
+    @property
+    def tag(self) -> str:
+        """The tag name in lower case (`svg` names as lexbor spells them)."""
+        return self.node.tag or ""
+
+    @property
+    def text(self) -> str:
+        """All text within, white space collapsed; without script, style, template and comments.
+
+        Of a script, style or template itself: its own content.
+        """
+        node = self.node
+        return collapse(_visible_text(node) if self._tree.hides(node) else node.text_lexbor())
+
+    @property
+    def own_text(self) -> str:
+        """The text directly within, not that of child elements, white space collapsed."""
+        node = _content(self.node) if self.node.tag == "template" else self.node
+        return collapse(node.text(deep=False))
+
+    @property
+    def html(self) -> str:
+        """The element as HTML, itself included."""
+        return self.node.html or ""
+
+    @property
+    def parent(self) -> Element | None:
+        """The element around it; None for the root."""
+        parent = self.node.parent
+        return Element(self._tree, parent) if parent is not None and parent.is_element_node else None
+
+    def attr(self, name: str) -> str | None:
+        """An attribute by name (case-insensitive); empty text if it has no value, None if it is not there."""
+        try:
+            return self.node.attrs[name] or ""
+        except KeyError:
+            return None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """All attributes, in order."""
+        return {name: value or "" for name, value in self.node.attributes.items()}
+
+    def select(self, selector: str | Selector, parser: Parser = "auto") -> list[Element]:
+        """The elements within this one that match, in document order."""
+        return self._tree.select(selector, self, parser)
+
+    def css(self, selector: str | Selector, parser: Parser = "auto") -> list[Element] | list[str]:
+        """As `select`, or a list of texts where the selector ends in `::text`, `::attr(NAME)` or `::html`."""
+        if isinstance(selector, str):
+            selector = compiled(selector, parser)
+        return values(self._tree.select(selector, self), selector)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Element) and self._tree is other._tree and self.node.mem_id == other.node.mem_id
+
+    def __hash__(self) -> int:
+        return self.node.mem_id
+
+    def __repr__(self) -> str:
+        return f"<Element {self.tag}>"
+
+
+class Group:
+    """Elements of one page (records of a list, say) that the same selectors are asked of.
+
+    Parsing a selector costs lexbor more than finding a few elements with it. So the whole page is asked once, and
+    every match is given to the elements above it; `_owners` remembers for each node on the way whose it is.
+    """
+
+    __slots__ = ("_owners", "_tree", "elements")
+
+    def __init__(self, tree: Tree, elements: Sequence[Element]) -> None:
+        self._tree = tree
+        self.elements = list(elements)
+        self._owners: dict[int, tuple[int, ...]] = {}
+
+    def select(self, selector: Selector, *, first: bool = False) -> list[list[Element]]:
+        """For each element what `element.select(selector)` gives; with `first` at most the first of it."""
+        if not self.elements:
+            return []
+        if not selector.css or selector.relative or len(self.elements) == 1:
+            return self._one_by_one(selector, first)
+        nodes = self._tree.nodes(selector)
+        if len(nodes) > _GROUP_FACTOR * len(self.elements) and selector.engine == "lexbor":
+            return self._one_by_one(selector, first)
+        return self._share_out(nodes, first)
+
+    def _one_by_one(self, selector: Selector, first: bool) -> list[list[Element]]:
+        if first:
+            found = (self._tree.first(selector, element) for element in self.elements)
+            return [[] if element is None else [element] for element in found]
+        return [self._tree.select(selector, element) for element in self.elements]
+
+    def _share_out(self, nodes: list[LexborNode], first: bool) -> list[list[Element]]:
+        answer: list[list[Element]] = [[] for _ in self.elements]
+        for node in nodes:
+            for owner in self._owners_above(node):
+                share = answer[owner]
+                if not (first and share):
+                    share.append(Element(self._tree, node))
+        return answer
+
+    def _owners_above(self, node: LexborNode) -> tuple[int, ...]:
+        owners = self._owners
+        if not owners:
+            self._fill()
+        path: list[int] = []
+        above = node.parent
+        while above is not None and (key := above.mem_id) not in owners:
+            path.append(key)
+            above = above.parent
+        found = owners[above.mem_id] if above is not None else ()
+        for key in path:
+            owners[key] = found
+        return found
+
+    def _fill(self) -> None:
+        """Give each element itself and the elements around it. Document order puts outer ones first."""
+        owners = self._owners
+        positions: dict[int, list[int]] = {}
+        for position, element in enumerate(self.elements):
+            positions.setdefault(element.node.mem_id, []).append(position)
+        for element in self.elements:
+            chain: list[int] = []
+            node: LexborNode | None = element.node
+            while node is not None and node.mem_id not in owners:
+                chain.append(node.mem_id)
+                node = node.parent
+            found = owners[node.mem_id] if node is not None else ()
+            for key in reversed(chain):
+                found = (*found, *positions.get(key, ()))
+                owners[key] = found
+
+
+def values(elements: list[Element], selector: Selector) -> list[Element] | list[str]:
+    """The elements, or what the selector's pseudo-element reads off them; without the attribute, nothing."""
+    if selector.pseudo is None:
+        return elements
+    if selector.pseudo == "text":
+        return [element.own_text for element in elements]
+    if selector.pseudo == "html":
+        return [element.html for element in elements]
+    name = selector.arg or ""
+    return [value for element in elements if (value := element.attr(name)) is not None]
+
+
+def collapse(text: str) -> str:
+    """White space runs (as `str.split` sees them) become one space, none at the ends."""
+    # Only the plain space is both white space and printable: most texts are collapsed already.
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
+    return " ".join(text.split())
+
+
+def _rename_foreign_attributes(nodes: list[LexborNode]) -> None:
+    """Make `xlink:href` one plain name: lexbor's `[href]` would match it, a browser's does not. The order is kept."""
+    for node in nodes:
+        attributes = node.attributes
+        if any(":" in name for name in attributes):
+            for name in attributes:
+                del node.attrs[name]
+            for name, value in attributes.items():
+                node.attrs[name] = value  # None is an attribute without value
+
+
+def _visible_text(node: LexborNode) -> str:
+    """Text of the subtree in document order, hidden subtrees below `node` skipped."""
+    start = _content(node) if node.tag == "template" else node
+    if node.tag in ("script", "style"):
+        return node.text_lexbor()
+    texts: list[str] = []
+    todo = [start.first_child]
+    while todo:
+        current = todo.pop()
+        if current is None:
+            continue
+        todo.append(current.next)
+        if current.is_text_node:
+            texts.append(current.text_content or "")
+        elif current.tag not in HIDDEN:
+            todo.append(current.first_child)
+    return "".join(texts)
+
+
+def _content(template: LexborNode) -> LexborNode:
+    fragments: list[LexborNode] = template.template_fragments()
+    return fragments[0] if fragments else template

@@ -1,0 +1,130 @@
+"""What an item may hold: what JSON, SQLite and msgpack can all carry, and nothing that changes behind one's back.
+
+Allowed are None, bool, int, finite float, str (encodable), Decimal (finite), date, datetime, and lists, tuples and
+mappings with str keys of these. `settled` is on the path of every item, so it looks at types alone where these are the
+common ones, and builds nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Any, Final
+
+import msgspec
+
+from pipeline.stages.faults import short
+
+MAX_DEPTH: Final = 50  # containers within one another; also what ends a container that holds itself
+_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # of msgpack, in which results travel
+_PLAIN: Final = frozenset({type(None), bool, date, datetime})  # any value of these will do
+_json: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class UnfitError(ValueError):
+    """A value that cannot be stored; the text says where and why."""
+
+
+def settled(fields: dict[Any, Any]) -> dict[str, Any]:
+    """`fields` as a plain dict of plain values. Subclasses (as bs4's strings) become their base. Raises UnfitError."""
+    plain = dict(fields)
+    for name, value in plain.items():
+        if type(name) is not str or not name.isascii():
+            return {name: _fit(value, name, 0) for name, value in _keys(plain).items()}
+        kind = type(value)
+        if kind is str:
+            if not value.isascii():
+                _encodable(value, name)
+        elif kind is float:
+            if not isfinite(value):
+                _fit(value, name, 0)
+        elif kind not in _PLAIN:
+            plain[name] = _fit(value, name, 0)
+    return plain
+
+
+def _keys(fields: dict[Any, Any]) -> dict[str, Any]:
+    for name in fields:
+        if not isinstance(name, str):
+            raise UnfitError(f"the name {short(name)} is no text")
+        _encodable(name, f"the name {short(name)}")
+    return {str.__str__(name): value for name, value in fields.items()}
+
+
+def _fit(value: Any, where: str, depth: int) -> Any:
+    """`value` in plain types. `where` is the field and the way into it."""
+    kind = type(value)
+    if kind is str:
+        return _encodable(value, where)
+    if kind is float or kind is Decimal:
+        if not isfinite(value):
+            raise UnfitError(f"{where} is {value}, which JSON cannot say")
+        return value
+    if kind is int:
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise UnfitError(f"{where} is a whole number beyond 64 bits; make it a Decimal or a text")
+        return value
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, list | tuple | dict):
+        return _container(value, where, depth)
+    return _fit(_base(value, where), where, depth)
+
+
+def _container(value: Any, where: str, depth: int) -> Any:
+    if depth == MAX_DEPTH:
+        raise UnfitError(f"{where.partition('[')[0]} is nested more than {MAX_DEPTH} deep, or holds itself")
+    if isinstance(value, dict):
+        return {name: _fit(one, f"{where}[{name!r}]", depth + 1) for name, one in _keys(value).items()}
+    return [_fit(one, f"{where}[{index}]", depth + 1) for index, one in enumerate(value)]
+
+
+def _base(value: Any, where: str) -> Any:
+    """A value of a subclass (an IntEnum, a string of bs4) as one of the base class."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, datetime):
+        return datetime.combine(value.date(), value.timetz())
+    if isinstance(value, date):
+        return date(value.year, value.month, value.day)
+    for base in (int, float, Decimal):
+        if isinstance(value, base):
+            return base(value)
+    kind = type(value)
+    raise UnfitError(f"{where} is a {kind.__module__}.{kind.__qualname__}, which cannot be stored: {short(value)}")
+
+
+def _encodable(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UnfitError(f"{where} has a lone surrogate, which UTF-8 cannot carry") from None
+    return text
+
+
+def snapshot(fields: dict[str, Any]) -> dict[str, Any]:
+    """A copy that later changes in place cannot reach. Costs a dict copy where no field holds a container."""
+    copy = dict(fields)
+    for name, value in copy.items():
+        if isinstance(value, list | dict | tuple | set):
+            copy[name] = _copied(value, 0)
+    return copy
+
+
+def _copied(value: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        return value
+    if isinstance(value, dict):
+        return {name: _copied(one, depth + 1) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(one, depth + 1) for one in value]
+    return set(value) if isinstance(value, set) else value
+
+
+def as_json(fields: dict[str, Any]) -> str:
+    """For a dead letter: JSON where that is possible, else repr."""
+    try:
+        return _json.encode(settled(fields)).decode()
+    except UnfitError:
+        return short(fields, 20_000)
