@@ -1,0 +1,1 @@
+"""Parsers: they read items and links off a page."""
