@@ -1,0 +1,94 @@
+"""How a run is told to a person: a live line on a terminal, silence off it when all is well, ten lines when not."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+import click
+
+from pipeline.runner.summary import Summary
+
+MOST_LINES = 10
+
+MEANING = {
+    1: "a check failed; nothing was published, the last good output is kept",
+    2: "could not start; nothing was requested, nothing written",
+    3: "stopped early; nothing was published",
+    4: "the source is unavailable; nothing was published",
+    5: "a store failed",
+    6: "a plugin failed too often; nothing was published",
+    70: "internal error",
+}
+
+
+def printable(text: str, most: int = 300) -> str:
+    """Text from elsewhere, made safe for a terminal and a log: control and bidirectional characters are escaped."""
+    safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:most])
+    return safe + ("..." if len(text) > most else "")
+
+
+def success_lines(summary: Summary) -> list[str]:
+    """What a terminal shows of a good run: counts and where the items are."""
+    items, fates = summary.items, summary.fates
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(items.by_type.items())) or "no items"
+    lines = [f"{summary.name}: {fates.get('fetched', 0)} pages in {summary.seconds:.1f} s, {kinds}"]
+    dropped = sum(items.dropped.values())
+    if dropped or items.dead_lettered:
+        lines.append(f"  {dropped} dropped, {items.dead_lettered} dead-lettered")
+    lines.extend(f"  -> {path}" for path in summary.outputs)
+    return lines
+
+
+def failure_lines(summary: Summary, *, config: str, report: str | None) -> list[str]:
+    """Verdict, top reasons, report path, the next command to type: at most ten lines, never wrapped or coloured."""
+    code = summary.exit_code
+    why = f" ({summary.stopped})" if summary.stopped and code == 3 else ""
+    head = [f"{summary.name}: {MEANING.get(code, 'failed')}{why} [exit {code}]"]
+    tail = [f"  report: {report}"] if report else []
+    tail.append(f"  next: {next_command(summary, config)}")
+    reasons = [f"  {line}" for line in [*summary.errors, *_checks(summary), *_fates(summary), *_plugins(summary)]]
+    room = MOST_LINES - len(head) - len(tail)
+    if len(reasons) > room:
+        reasons = [*reasons[: room - 1], f"  ... and {len(reasons) - room + 1} more reasons"]
+    return [printable(line) for line in [*head, *reasons, *tail]]
+
+
+def next_command(summary: Summary, config: str) -> str:
+    """What to type next, by exit code."""
+    quoted = shlex.quote(config)
+    if summary.exit_code == 4 and summary.problems:
+        return f"hookline fetch --head {shlex.quote(summary.problems[0].url)}"
+    if summary.exit_code == 1 and summary.problems:
+        return f"hookline try {quoted} {shlex.quote(summary.problems[0].url)}"
+    if summary.exit_code == 2:
+        return f"hookline check {quoted}"
+    return f"hookline run {quoted} --report report.json"
+
+
+def _checks(summary: Summary) -> list[str]:
+    return [f"{verdict.check}: {verdict.message}" for verdict in summary.checks if not verdict.passed]
+
+
+def _fates(summary: Summary) -> list[str]:
+    examples = {problem.fate: problem for problem in reversed(summary.problems)}
+    bad = Counter({fate: count for fate, count in summary.fates.items() if fate in examples})
+    return [
+        f"{count} x {fate}, as {examples[fate].url}: {examples[fate].detail or fate}"
+        for fate, count in bad.most_common()
+    ]
+
+
+def _plugins(summary: Summary) -> list[str]:
+    return [
+        f"{count} x plugin {name}, {message}"
+        for name, cost in summary.plugins.items()
+        for message, count in Counter(cost.errors).most_common(2)
+    ]
+
+
+def say(lines: Sequence[str]) -> None:
+    """Write lines to stderr as they are."""
+    for line in lines:
+        click.echo(line, err=True)

@@ -1,0 +1,1 @@
+"""One run: build it from a config, drive it, judge it, publish it, tell of it."""

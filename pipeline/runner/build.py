@@ -1,0 +1,339 @@
+"""From a config to ready-made objects: the one place that says which key goes to which constructor argument.
+
+Nothing below knows the config; nothing here does work. What is wrong with a config or a plugin comes out as one
+ConfigError with all problems, before anything is requested or written.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import pipeline
+from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
+from pipeline.config.loader import Loaded, load
+from pipeline.config.schema import Config, FetchConfig
+from pipeline.crawl.frontier import Frontier, Politeness
+from pipeline.crawl.scope import Normaliser, Pattern, Scope
+from pipeline.errors import ConfigError, Problem
+from pipeline.fetch.fetcher import Fetcher, Timeouts
+from pipeline.fetch.loop import Loop
+from pipeline.model import Request
+from pipeline.runner import checks
+from pipeline.runner.checks import Verdict
+from pipeline.runner.client import Client
+from pipeline.runner.engine import Engine, Limits
+from pipeline.runner.openrun import OpenRun, Tap
+from pipeline.runner.outcome import RetryPolicy
+from pipeline.runner.publish import Publisher, Store
+from pipeline.runner.summary import Summary
+from pipeline.stages.host import Host, Use
+from pipeline.stages.jobs import RuleBook
+from pipeline.stages.page import RunInfo
+from pipeline.url import host_of, normalise
+from pipeline.workers.pool import InlinePool
+
+DEFAULT_POLITENESS = Politeness(concurrency=1, delay=1.0)
+LOOPBACK_POLITENESS = Politeness(concurrency=16, delay=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line or `pipeline.run` adds to a config. Times in seconds."""
+
+    limit: int | None = None
+    time_limit: float | None = None
+    output: Path | None = None  # write the items there too, as JSON Lines
+    report: Path | None = None
+    dry_run: bool = False
+    strict: bool = False
+
+
+@dataclass(slots=True)
+class Job:
+    """One run, built and not yet started."""
+
+    run: RunInfo
+    loop: Loop
+    fetcher: Fetcher
+    host: Host
+    engine: Engine
+    open_run: OpenRun
+    publisher: Publisher
+    summary: Summary
+    seeds: list[Request]
+    rules: RuleBook
+
+    def resolve(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """Start requests as the frontier wants them: URL normalised, page rule named."""
+        for request in requests:
+            yield self.rules.resolve(request)
+
+    def close(self) -> None:
+        """Let go of sockets and the selector."""
+        self.fetcher.close()
+        self.loop.close()
+
+
+def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap: Tap | None = None) -> Job:
+    """Everything that one run needs. Raises ConfigError with every problem of plugins, options and seeds.
+
+    `stores` are written to beside the config's; `tap` gets each item as it comes.
+    """
+    config = loaded.config
+    run = new_run(config.name)
+    host = load_host(loaded, run, options)
+    rules = RuleBook(config.rules(), normaliser(config))
+    seeds = own_seeds(loaded)
+    loop = Loop(config.fetch.selector)
+    fetcher = make_fetcher(loop, config.fetch)
+    scope = make_scope(config, seeds)
+    open_run = OpenRun(tap)
+    summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
+    engine = Engine(
+        loop=loop,
+        fetcher=fetcher,
+        frontier=make_frontier(config, scope),
+        scope=scope,
+        pool=InlinePool(host.page_runner(rules)),
+        open_run=open_run,
+        prepare=host.prepare_request,
+        retry=retry_policy(config.fetch),
+        limits=limits(config, options),
+        max_redirects=config.fetch.redirects,
+        strict=options.strict,
+    )
+    summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
+    publisher = make_publisher(config, host, [*host.stores, *stores], run, engine)
+    return Job(run, loop, fetcher, host, engine, open_run, publisher, summary, seeds, rules)
+
+
+def new_run(name: str) -> RunInfo:
+    """A run's identity: its id sorts by time, and its start is the one time that its outputs know."""
+    start = datetime.now(UTC).replace(microsecond=0)
+    return RunInfo(f"{start:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", start, name, logging.getLogger("hookline.plugin"))
+
+
+# --- plugins ---------------------------------------------------------------------------------------------------------
+
+
+def load_host(loaded: Loaded, run: RunInfo, options: Options) -> Host:
+    """Find, load and check every plugin that the config names."""
+    config = loaded.config
+    store = uses("store", config.store)
+    if options.output is not None:
+        store.append(Use(name="jsonl", options=str(options.output.resolve()), key=("-o",)))
+    if options.dry_run:
+        store = []
+    return Host.load(
+        plugins=uses("plugins", config.plugins),
+        rules=config.rules(),
+        parse=uses("parse", config.parse),
+        filter=uses("filter", config.filter),
+        store=store,
+        seeds=[_seed_use(index, seed) for index, seed in enumerate(config.seeds) if seed.name is not None],
+        locate=loaded.locate,
+        run=run,
+    )
+
+
+def uses(stage: str, entries: Sequence[StageEntry]) -> list[Use]:
+    """The entries of a stage as the host takes them."""
+    result = []
+    for index, entry in enumerate(entries):
+        words: dict[str, Any] = {}
+        if isinstance(entry, StoreEntry):
+            words = {"write": entry.write, "only": entry.only, "meta": tuple(entry.meta)}
+        items = getattr(entry, "items", None)
+        result.append(
+            Use(
+                name=entry.name,
+                options=entry.options,
+                key=entry.key_path(stage, index),
+                items=tuple(items) if items else None,
+                **words,
+            )
+        )
+    return result
+
+
+def _seed_use(index: int, seed: SeedEntry) -> Use:
+    options = seed.options
+    if seed.page is not None:
+        options = {**options, "page": seed.page} if isinstance(options, Mapping) else options
+    assert seed.name is not None
+    return Use(name=seed.name, options=options, key=seed.key_path(index), page=seed.page)
+
+
+# --- where to start, and what belongs to it --------------------------------------------------------------------------
+
+
+def own_seeds(loaded: Loaded) -> list[Request]:
+    """The URLs that stand in the config, as requests."""
+    problems, seeds = [], []
+    for index, seed in enumerate(loaded.config.seeds):
+        if seed.url is None:
+            continue
+        url = normalise(seed.url)
+        if url is None or not host_of(url):
+            problems.append(Problem(loaded.locate(("seeds", index)), f"seeds[{index}]", f"{seed.url!r} is no URL"))
+            continue
+        seeds.append(_seed_request(url, seed))
+    if problems:
+        raise ConfigError(problems)
+    return seeds
+
+
+def _seed_request(url: str, seed: SeedEntry) -> Request:
+    headers, body = dict(seed.headers), seed.body.encode() if seed.body is not None else None
+    if "json_" in seed.model_fields_set:
+        body = msgspec.json.encode(seed.json_)
+        headers.setdefault("Content-Type", "application/json")
+    return Request(url, method=seed.method, headers=headers, body=body, page=seed.page, seed=True)
+
+
+def make_scope(config: Config, seeds: Iterable[Request]) -> Scope:
+    """`scope:`"""
+    scope = config.scope
+    return Scope(
+        seed_hosts=[host_of(seed.url) for seed in seeds],
+        allow_domains=scope.allow_domains,
+        allow=[Pattern(text) for text in scope.allow],
+        deny=[Pattern(text) for text in scope.deny],
+        max_depth=scope.max_depth,
+        max_path_repetition=scope.traps.max_path_repetition,
+        max_params=scope.traps.max_params,
+        max_url=config.fetch.max_url,
+    )
+
+
+def normaliser(config: Config) -> Callable[[str], str]:
+    """`scope.normalize`"""
+    rules = config.scope.normalize
+    return Normaliser(strip_params=rules.strip_params, sort_params=rules.sort_params)
+
+
+def make_frontier(config: Config, scope: Scope) -> Frontier:
+    """A frontier that refuses by scope, and what no page rule fits."""
+
+    def refusal(request: Request) -> str | None:
+        fate = scope.refusal(request.url, depth=request.depth, seed=request.seed)
+        return fate or ("rejected:scope" if request.page is None else None)
+
+    return Frontier(
+        refusal=refusal,
+        politeness=politeness(config.fetch),
+        order=config.scope.order,
+        track_depth=scope.max_depth is not None,
+    )
+
+
+def politeness(fetch: FetchConfig) -> Callable[[str], Politeness]:
+    """`fetch.per_host` and `fetch.hosts`: how each host may be asked; the first glob that fits a host overrides."""
+    general = fetch.per_host
+
+    def of(host: str) -> Politeness:
+        default = LOOPBACK_POLITENESS if is_loopback(host) else DEFAULT_POLITENESS
+        own = next((rule for glob, rule in fetch.hosts.items() if fnmatchcase(host, glob.lower())), None)
+        rules = [rule for rule in (own, general) if rule is not None]
+        return Politeness(
+            concurrency=next((r.concurrency for r in rules if r.concurrency is not None), default.concurrency),
+            delay=next((r.delay for r in rules if r.delay is not None), default.delay),
+            jitter=next((r.jitter for r in rules if r.jitter is not None), general.jitter),
+        )
+
+    return of
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost, 127.0.0.0/8 and ::1."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# --- fetching --------------------------------------------------------------------------------------------------------
+
+
+def make_fetcher(loop: Loop, fetch: FetchConfig) -> Fetcher:
+    """`fetch:`"""
+    timeout = fetch.timeout
+    return Fetcher(
+        loop,
+        concurrency=fetch.concurrency,
+        timeouts=Timeouts(
+            dns=timeout.dns,
+            connect=timeout.connect,
+            first_byte=timeout.first_byte,
+            idle=timeout.idle,
+            total=timeout.total,
+        ),
+        user_agent=fetch.user_agent or f"hookline/{pipeline.__version__}",
+        headers=fetch.headers,
+        max_body=fetch.max_body,
+        max_head=fetch.max_head,
+        max_headers=fetch.max_headers,
+    )
+
+
+def retry_policy(fetch: FetchConfig) -> RetryPolicy:
+    """`fetch.retry`"""
+    retry = fetch.retry
+    return RetryPolicy(retry.attempts, retry.base, retry.cap, frozenset(retry.on))
+
+
+def limits(config: Config, options: Options) -> Limits:
+    """`limits:`, narrowed by the command line."""
+    return Limits(
+        pages=min(filter(None, (config.limits.pages, options.limit)), default=None),
+        time=min(filter(None, (config.limits.time, options.time_limit)), default=None),
+        bytes=config.limits.bytes,
+    )
+
+
+@contextmanager
+def client_for(path: Path | None) -> Iterator[Client]:
+    """A client with a config's fetch settings, or the defaults."""
+    fetch = load(path).config.fetch if path is not None else FetchConfig()
+    loop = Loop(fetch.selector)
+    fetcher = make_fetcher(loop, fetch)
+    try:
+        yield Client(loop, fetcher, max_redirects=fetch.redirects, max_body=fetch.max_body)
+    finally:
+        fetcher.close()
+        loop.close()
+
+
+# --- publishing ------------------------------------------------------------------------------------------------------
+
+
+def make_publisher(config: Config, host: Host, stores: Sequence[Store], run: RunInfo, engine: Engine) -> Publisher:
+    """Stores, keys by item type, and the checks over the result."""
+    keys = {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
+    expects_items = bool(config.parse or any(page.items for page in config.pages.values()))
+
+    def judge(by_type: Counter[str]) -> list[Verdict]:
+        fates = engine.frontier.fates
+        return checks.judge(own=config.checks, expects_items=expects_items, items=by_type, fates=fates)
+
+    return Publisher(
+        stores,
+        single=host.single_chain(),
+        keys=keys,
+        meta={"_run": run.id, "_fetched_at": run.start.isoformat()},
+        judge=judge,
+    )

@@ -1,0 +1,99 @@
+"""A client, not a crawl: ask for a few URLs, follow redirects, decode; no robots, no delay, no retries, no scope.
+
+`hookline fetch` and `hookline try` are this. What an answer means is decided where the crawl decides it (`outcome`,
+`crawl.redirect`), so both say the same of one server.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from pipeline.crawl.redirect import redirect
+from pipeline.errors import FetchError
+from pipeline.fetch.content import decode
+from pipeline.fetch.fetcher import Fetcher
+from pipeline.fetch.loop import Loop
+from pipeline.model import Failure, Headers, Request, Response
+from pipeline.runner.outcome import Next, decide
+
+
+class Fetched(msgspec.Struct):
+    """How one request ended. `body` is decoded and None unless whole; `elapsed` is in seconds, redirects included."""
+
+    url: str
+    final_url: str
+    outcome: str
+    status: int | None = None
+    headers: Headers = []
+    body: bytes | None = None
+    error: str | None = None
+    elapsed: float = 0.0
+
+
+class Client:
+    """Fetches a list of requests at the fetcher's concurrency. `max_body` bounds the decoded body in bytes."""
+
+    def __init__(self, loop: Loop, fetcher: Fetcher, *, max_redirects: int, max_body: int) -> None:
+        self._loop = loop
+        self._fetcher = fetcher
+        self._max_redirects = max_redirects
+        self._max_body = max_body
+        self._waiting: deque[tuple[int, Request]] = deque()
+        self._running: dict[int, tuple[int, Request]] = {}  # id of a request in flight -> (place, the request)
+        self._elapsed: dict[int, float] = {}
+        self._results: dict[int, Fetched] = {}
+
+    def fetch(self, requests: Iterable[Request]) -> list[Fetched]:
+        """One result per request, in the order asked."""
+        asked = list(requests)
+        self._waiting.extend(enumerate(asked))
+        self._loop.run(self._tick)
+        results = [self._results[place] for place in range(len(asked))]
+        return [msgspec.structs.replace(done, url=request.url) for done, request in zip(results, asked, strict=True)]
+
+    def _tick(self) -> None:
+        while self._fetcher.done:
+            self._take(self._fetcher.done.popleft())
+        while self._waiting and self._fetcher.room > 0:
+            place, request = self._waiting.popleft()
+            self._running[id(request)] = place, request
+            self._fetcher.start(request)
+        if not self._waiting and not self._running:
+            self._loop.stop()
+
+    def _take(self, outcome: Response | Failure) -> None:
+        place, request = self._running.pop(id(outcome.request))
+        elapsed = self._elapsed[place] = self._elapsed.get(place, 0.0) + outcome.elapsed
+        decision = decide(outcome)
+        if isinstance(outcome, Failure):
+            done = Fetched(request.url, request.url, decision.fate, error=decision.detail)
+        else:
+            target = self._target(request, outcome) if decision.next is Next.REDIRECT else None
+            if target is not None:
+                self._waiting.appendleft((place, target))
+                return
+            done = self._answer(request, outcome)
+        done.elapsed = elapsed
+        self._results[place] = done
+
+    def _target(self, request: Request, response: Response) -> Request | None:
+        target = redirect(request, response.status, response.header("location") or "")
+        if target is None or len(target.hops) > self._max_redirects or target.url in target.hops:
+            return None
+        return target
+
+    def _answer(self, request: Request, response: Response) -> Fetched:
+        decision = decide(response)
+        done = Fetched(request.url, request.url, decision.fate, response.status, response.headers)
+        done.error = decision.detail or None
+        if decision.next is Next.REDIRECT:
+            done.outcome = f"failed:http_{response.status}"
+            done.error = f"redirect loop, or more than {self._max_redirects} redirects"
+        try:
+            done.body = decode(response.body, response.headers, self._max_body)
+        except FetchError as error:
+            done.outcome, done.error = error.fate, str(error)
+        return done

@@ -1,0 +1,94 @@
+"""What a run did, as data: the report file, the `summary` of hooks and that of `pipeline.run` are this one struct."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.runner.checks import Verdict
+
+
+class LinkCounts(msgspec.Struct):
+    """found = new + duplicate."""
+
+    found: int = 0
+    new: int = 0
+    duplicate: int = 0
+
+
+class ItemCounts(msgspec.Struct):
+    """extracted = stored + dropped + dead_lettered."""
+
+    extracted: int = 0
+    stored: int = 0
+    dropped: dict[str, int] = {}
+    dead_lettered: int = 0
+    by_type: dict[str, int] = {}
+
+
+class UrlProblem(msgspec.Struct):
+    """A request that did not end well, and why."""
+
+    url: str
+    fate: str
+    detail: str
+
+
+class PluginCost(msgspec.Struct):
+    """Time spent in a plugin's hooks, and its errors by message."""
+
+    seconds: float = 0.0
+    errors: dict[str, int] = {}
+
+
+class Summary(msgspec.Struct):
+    """One run. Times are UTC ISO 8601, durations seconds, sizes bytes. Encoded as JSON it is the report file."""
+
+    hookline: str
+    name: str
+    run: str
+    started: str
+    config: str
+    seconds: float = 0.0
+    exit_code: int = 0
+    verdict: str = ""
+    published: bool = False
+    stopped: str | None = None
+    discovered: int = 0
+    pending: int = 0
+    fates: dict[str, int] = {}
+    requests: int = 0
+    bytes: int = 0
+    links: LinkCounts = msgspec.field(default_factory=LinkCounts)
+    redirects: LinkCounts = msgspec.field(default_factory=LinkCounts)
+    bad_links: int = 0
+    items: ItemCounts = msgspec.field(default_factory=ItemCounts)
+    missing: dict[str, int] = {}
+    checks: list[Verdict] = []
+    hosts: dict[str, dict[str, int]] = {}
+    problems: list[UrlProblem] = []
+    plugins: dict[str, PluginCost] = {}
+    outputs: list[str] = []
+    notes: list[str] = []
+    errors: list[str] = []
+
+    def imbalance(self) -> list[str]:
+        """What does not add up (spec, section 3, "The books must balance"); empty when all is well."""
+        items, wrong = self.items, []
+        ended = sum(self.fates.values())
+        if ended + self.pending != self.discovered:
+            wrong.append(f"{self.discovered} requests discovered, but {ended} fates and {self.pending} pending")
+        for name, links in (("links", self.links), ("redirects", self.redirects)):
+            if links.found != links.new + links.duplicate:
+                wrong.append(f"{links.found} {name} found, but {links.new} new and {links.duplicate} duplicate")
+        accounted = items.stored + sum(items.dropped.values()) + items.dead_lettered
+        if items.extracted != accounted:
+            wrong.append(f"{items.extracted} items extracted, but {accounted} stored, dropped or dead-lettered")
+        return wrong
+
+
+EXIT_ORDER = (130, 143, 70, 2, 5, 6, 4, 1, 3, 75, 10, 0)
+
+
+def worst(codes: list[int]) -> int:
+    """The exit code of several causes or several configs (spec, section 1)."""
+    return min(codes, key=EXIT_ORDER.index, default=0)
