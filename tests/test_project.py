@@ -132,7 +132,8 @@ def test_one_version_everywhere(installed: str, hookline: Command) -> None:
 
 
 def examples() -> list[Path]:
-    return sorted((REPO / "configs").glob("*.yaml"))
+    """What `hookline run configs/` takes: a name that begins with _ is a part of others."""
+    return sorted((REPO / "configs").glob("[!_]*.yaml"))
 
 
 @pytest.mark.parametrize("config", examples(), ids=lambda path: path.name)
@@ -141,12 +142,16 @@ def test_every_example_passes_check(config: Path, hookline: Command) -> None:
     assert done.returncode == 0, done.stderr
 
 
+NO_SITE_FOR_IT = {"seeds[].body", "seeds[].json"}  # the demo site answers no POST; the smaller tests have one that does
+
+
 def test_every_key_is_in_an_example_or_not_built_yet() -> None:
     """A key that works must be shown at work; docs/config.md says of the others that they have no effect yet."""
-    shown = {word for path in examples() for word in words_in(yaml.safe_load(path.read_text(encoding="utf-8")))}
+    texts = [path.read_text(encoding="utf-8") for path in (REPO / "configs").glob("*.yaml")]
+    shown = {word for text in texts for word in words_in(yaml.load(text, Loader=yaml.BaseLoader))}  # `on` stays a word
     table = re.findall(r"^\| `([^`]+)` \|.*\| ([^|]+) \|$", (REPO / "docs/config.md").read_text(encoding="utf-8"), re.M)
     built = {key for key, effect in table if effect.strip() != "no"}
-    last = {key: re.split(r"\.|\[\]", key)[-1] for key in built}
+    last = {key: re.split(r"\.|\[\]", key)[-1] for key in built - NO_SITE_FOR_IT}
     assert not sorted(key for key, word in last.items() if word and not word.isupper() and word not in shown)
 
 

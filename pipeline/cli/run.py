@@ -73,9 +73,8 @@ def run(
 
 def one_name_each(found: list[Loaded | ConfigError]) -> list[Loaded | ConfigError]:
     """The configs, with an error in the place of one that shares name and state folder with an earlier one."""
-    clashes = {
-        problem.mark.file: problem for problem in check_names(each for each in found if isinstance(each, Loaded))
-    }
+    problems = check_names(each for each in found if isinstance(each, Loaded))
+    clashes = {problem.mark.file: problem for problem in problems if problem.mark is not None}
     return [
         ConfigError([clashes[str(each.file)]]) if isinstance(each, Loaded) and str(each.file) in clashes else each
         for each in found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,8 @@ from pipeline.errors import Mark, Problem
 from pipeline.url import normalise
 
 WITH_TABLES = frozenset(("sqlite",))
+MAX_STARS = 3  # matching is polynomial in the stars
+MAX_URL = 2000
 
 
 class Locate(Protocol):
@@ -87,9 +89,11 @@ def _types(data: dict[str, Any]) -> dict[str, bool]:
     return types
 
 
-def _near(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
+def _near(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    more = ", ..." if len(names) > 8 else ""
+    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names[:8])}{more}"
 
 
 # --- page rules ------------------------------------------------------------------------------------------------------
@@ -119,20 +123,23 @@ def _page_names(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
 def _unreachable(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
     """Seeds that no page rule is for: they would all be rejected."""
     rules = [_mapping(rule).get("match") for rule in _mapping(data.get("pages")).values()]
-    texts = [match for match in rules if isinstance(match, str)]
-    if not rules or len(texts) < len(rules):
+    globs = [match for match in rules if isinstance(match, str) and _is_simple(match)]
+    if not rules or len(globs) < len(rules):
         return
-    try:
-        patterns = [Pattern(match) for match in texts]
-    except (ValueError, OverflowError, RecursionError):
-        return
+    patterns = [Pattern(glob) for glob in globs]
     for index, seed in enumerate(_list(data.get("seeds"))):
         entry = seed if isinstance(seed, dict) else {"url": seed}
-        url = normalise(entry["url"]) if isinstance(entry.get("url"), str) else None
-        if entry.get("page") is None and url and not any(pattern.matches(url) for pattern in patterns):
+        url = normalise(entry["url"]) if isinstance(entry.get("url"), str) and len(entry["url"]) < MAX_URL else None
+        judged = url and url.startswith(("http://", "https://")) and entry.get("page") is None
+        if url and judged and not any(pattern.matches(url) for pattern in patterns):
             hint = "name one with 'page:', or widen a 'match'"
             message = "expected a URL that some page rule matches, found one that none does"
             yield Problem(locate(("seeds", index, "url")), key_text(("seeds", index)), message, hint)
+
+
+def _is_simple(match: str) -> bool:
+    """A glob on the path that is judged at once: few stars, no query (which `scope.normalize` may change)."""
+    return match.startswith(("/", "*")) and "?" not in match and match.replace("**", "*").count("*") <= MAX_STARS
 
 
 def _key_fields(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:

@@ -7,10 +7,7 @@ there are, and what their options mean, is the stages' business.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
-
-from pydantic import BeforeValidator, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pipeline.config.nodes import KeyPath
 from pipeline.config.values import (
@@ -19,11 +16,11 @@ from pipeline.config.values import (
     Method,
     Model,
     Name,
+    OneOrMore,
     Some,
     Text,
     Url,
     expected,
-    one_or_more,
     setting,
 )
 
@@ -50,13 +47,6 @@ class StageEntry(Model):
         """A name without options."""
         return {"name": value}
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler.resolve_ref_schema(handler(core))
-        properties: dict[str, Any] = schema.get("properties", {})
-        words = {word: properties[word] for word in cls.extra_words if word in properties}
-        return _entry_schema(cls.__doc__ or "", words)
-
     def key_path(self, stage: str, index: int) -> KeyPath:
         """Where the entry stands in the config: (stage, number, name)."""
         return (stage, index, self.name)
@@ -75,9 +65,7 @@ class FilterEntry(StageEntry):
 
     extra_words: ClassVar[tuple[str, ...]] = ("items",)
 
-    items: Annotated[list[Name], BeforeValidator(one_or_more)] | None = setting(
-        None, "Types of items that it gets; default all."
-    )
+    items: OneOrMore[Name] | None = setting(None, "Types of items that it gets; default all.")
 
 
 class StoreEntry(StageEntry):
@@ -85,9 +73,7 @@ class StoreEntry(StageEntry):
 
     extra_words: ClassVar[tuple[str, ...]] = ("items", "write", "only", "meta")
 
-    items: Annotated[list[Name], BeforeValidator(one_or_more)] | None = setting(
-        None, "Types of items that it gets; default all."
-    )
+    items: OneOrMore[Name] | None = setting(None, "Types of items that it gets; default all.")
     write: Literal["replace", "merge", "append"] | None = setting(
         None, "How it writes; default replace, with only: append."
     )
@@ -101,7 +87,7 @@ def split_entry(data: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
     """One component's name, its options, and our words, which may stand beside the name or among the options."""
     names = [name for name in data if name not in words]
     if len(names) != 1:
-        raise expected("one component name", f"found {' and '.join(names)}" if names else "")
+        raise expected("one component name", f"found {_names(names)}" if names else "")
     name = names[0]
     options = data[name]
     beside = {word: data[word] for word in words if word in data}
@@ -141,13 +127,6 @@ class SeedEntry(Model):
                 raise expected(f"a seed without '{word}'")
         return {"method": "POST", **data} if "body" in data or "json" in data else data
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler.resolve_ref_schema(handler(core))
-        properties = {word: value for word, value in schema["properties"].items() if word not in ("name", "options")}
-        url = {**schema, "properties": properties, "required": ["url"]}
-        return {"anyOf": [{"type": "string"}, url, _entry_schema("", {"page": properties["page"]})["anyOf"][1]]}
-
     def key_path(self, index: int) -> KeyPath:
         """Where the seed stands in the config."""
         return ("seeds", index, self.name) if self.name else ("seeds", index)
@@ -176,6 +155,10 @@ def _component_seed(data: dict[str, Any]) -> dict[str, Any]:
     return seed if page is None else {**seed, "page": page}
 
 
+def _names(names: list[str]) -> str:
+    return " and ".join(names) if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
 def _seed_hint(names: list[str]) -> str:
     near = next((name for name in names if _like_url(name)), None)
     return f"did you mean 'url' instead of '{near}'?" if near else ""
@@ -183,8 +166,3 @@ def _seed_hint(names: list[str]) -> str:
 
 def _like_url(name: str) -> bool:
     return name.lower() in ("ur", "ulr", "rul", "urls", "uri", "link", "href", "urll")
-
-
-def _entry_schema(description: str, words: dict[str, Any]) -> dict[str, Any]:
-    entry = {"type": "object", "properties": words, "additionalProperties": True, "minProperties": 1}
-    return {"description": description, "anyOf": [{"type": "string"}, entry]}

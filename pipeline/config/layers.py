@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping as Environment
 from pathlib import Path
+from typing import NamedTuple
 
-from pipeline.config.nodes import Entry, Mapping, Node, Scalar, Sequence, kind
+from pipeline.config.nodes import Entry, Mapping, Node, Scalar, Sequence, kind, printable
 from pipeline.config.substitute import Substituter
 from pipeline.config.yaml12 import MAX_BYTES, MAX_DEPTH, read, read_tree
 from pipeline.errors import ConfigError, Mark, Problem
@@ -32,25 +33,23 @@ class SetMark(Mark):
         return mark
 
     def __str__(self) -> str:
-        return f"--set {self.key}"
+        return f"--set {printable(self.key)}"
 
 
 def read_layers(path: Path, environ: Environment[str, str]) -> tuple[Mapping, list[Problem]]:
     """The tree of a config with all that it extends merged in; raises ConfigError where a file cannot be read."""
-    problems: list[Problem] = []
-    tree = read(_bytes(path, None), str(path))
+    tree, problems = read(_bytes(path, str(path), None), str(path))
     seen = [path.resolve()]
-    mark = tree.mark
     here = tree
-    while (scalar := here.get("extends")) is not None:
-        base = _base(here, environ, problems)
-        if base is None:
-            break
-        mark = scalar.mark
-        data = _bytes(base, mark)
-        _refuse_circle(base, seen, mark)
-        seen.append(base.resolve())
-        here = read(data, str(base))
+    while (base := _base(here, environ, problems)) is not None:
+        try:
+            data = _bytes(base.path, base.shown, base.mark)
+            _refuse_circle(base, seen)
+            here, more = read(data, str(base.path))
+        except ConfigError as error:
+            raise ConfigError([*problems, *error.problems]) from None
+        seen.append(base.path.resolve())
+        problems += more
         tree = merge(here, tree)
     return tree, problems
 
@@ -71,38 +70,46 @@ def merge(base: Mapping, over: Mapping) -> Mapping:
     return Mapping(over.mark, flow=over.flow, entries=entries)
 
 
-def _base(tree: Mapping, environ: Environment[str, str], problems: list[Problem]) -> Path | None:
+class _Base(NamedTuple):
+    """A file that is extended: where it is, how it may be called in messages, and the place that names it."""
+
+    path: Path
+    shown: str
+    mark: Mark
+
+
+def _base(tree: Mapping, environ: Environment[str, str], problems: list[Problem]) -> _Base | None:
     """The file that a tree extends; its name may use the vars of the same file and the environment."""
     node = tree.get("extends")
     if not isinstance(node, Scalar) or node.null:
-        if not isinstance(node, Scalar):
-            problems.append(Problem(node.mark if node else None, "extends", f"expected a file, found {kind(node)}"))
-        return None
+        return None  # nothing to extend, or the schema says that it is no text
     substituter = Substituter(tree, environ)
     name = substituter.scalar(node, ("extends",))
     if name.broken:
         problems.extend(substituter.problems)
         return None
-    return Path(node.mark.file).parent / name.text
+    path = Path(node.mark.file).parent / name.text
+    return _Base(path, node.text if name.secret else str(path), node.mark)
 
 
-def _refuse_circle(base: Path, seen: list[Path], mark: Mark) -> None:
-    if base.resolve() in seen:
-        raise ConfigError([Problem(mark, "extends", f"expected a file that is not extended yet, found {base} again")])
+def _refuse_circle(base: _Base, seen: list[Path]) -> None:
+    if base.path.resolve() in seen:
+        message = f"expected a file that is not extended yet, found {base.shown!r} again"
+        raise ConfigError([Problem(base.mark, "extends", message)])
     if len(seen) > MAX_CHAIN:
-        raise ConfigError([Problem(mark, "extends", f"expected at most {MAX_CHAIN} files in a row, found more")])
+        raise ConfigError([Problem(base.mark, "extends", f"expected at most {MAX_CHAIN} files in a row, found more")])
 
 
-def _bytes(path: Path, mark: Mark | None) -> bytes:
+def _bytes(path: Path, shown: str, mark: Mark | None) -> bytes:
     """At most one byte more than a config may have; `mark` is the place that named the file."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such file name"
-        where = mark or Mark(str(path), 1, 1)
-        key = "extends" if mark else ""
-        raise ConfigError([Problem(where, key, f"expected a file that can be read, found {path}: {reason}")]) from None
+        where, key = (mark, "extends") if mark else (Mark(str(path), 1, 1), "")
+        message = f"expected a file that can be read, found {shown!r}: {reason}"
+        raise ConfigError([Problem(where, key, message)]) from None
 
 
 # --- --set -----------------------------------------------------------------------------------------------------------
@@ -141,10 +148,12 @@ def _parse(value: str, mark: SetMark) -> Node:
     if not value.startswith(("[", "{", '"', "'")):
         return Scalar(value, mark, plain=True)
     try:
-        node = read_tree(value, mark.file)
+        node, problems = read_tree(value, mark.file)
     except ConfigError as error:
-        message = f"the value is not YAML: {error.problems[-1].message}"
-        raise ConfigError([Problem(mark, "", message, "a value that starts with [ or { needs its end")]) from None
+        node, problems = None, list(error.problems)
+    if problems:
+        message = f"the value is not YAML: {problems[0].message}"
+        raise ConfigError([Problem(mark, "", message, "quote it, or close what it opens")])
     return _remark(node, mark) if node else Scalar("", mark, plain=True)
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pipeline.config import layers, messages, places
 from pipeline.config.crosscheck import cross_check
 from pipeline.config.effects import without_effect
-from pipeline.config.nodes import KeyPath, Mapping, to_data
+from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
 from pipeline.config.schema import Config
 from pipeline.config.substitute import Substituter
 from pipeline.errors import ConfigError, Mark, Problem
@@ -62,7 +62,7 @@ def load(
     config = _validate(result, problems)
     problems += cross_check(to_data(result), lambda key_path, key=False: places.locate(result, key_path, key=key))
     if problems or config is None:
-        raise ConfigError(sorted(problems, key=_place))
+        raise ConfigError([_clean(problem) for problem in sorted(problems, key=_place)])
     return Loaded(config, file, result, sorted(without_effect(result), key=_place))
 
 
@@ -87,6 +87,10 @@ def _validate(tree: Mapping, problems: list[Problem]) -> Config | None:
 def _place(problem: Problem) -> tuple[str, int, int, str]:
     mark = problem.mark or Mark("", 0, 0)
     return mark.file, mark.line, mark.column, problem.key
+
+
+def _clean(problem: Problem) -> Problem:
+    return problem._replace(message=printable(problem.message), hint=printable(problem.hint))
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:

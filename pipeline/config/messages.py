@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.config.nodes import KeyPath, Mapping, Node, Scalar, key_text
+from pipeline.config.nodes import KeyPath, Mapping, Node, Scalar, key_text, resolve
 from pipeline.config.places import found_text, is_secret, locate, steps
 from pipeline.config.values import Model, choice, keys_of
 from pipeline.errors import Problem
@@ -37,6 +37,7 @@ _EXPECTED = {
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
 }
+_YES_NO = {**dict.fromkeys(("yes", "on", "y"), "true"), **dict.fromkeys(("no", "off", "n"), "false")}
 _NEAR_ENOUGH = 0.8
 
 
@@ -90,25 +91,26 @@ def _expectation(detail: Any, node: Node) -> tuple[str, str]:
         return (error.context or {})["what"], (error.context or {})["hint"]
     if kind == "too_short":
         return "at least one entry", ""
-    what = _EXPECTED.get(kind, "another value").format(**context)
+    bounds = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in context.items()}
+    what = _EXPECTED.get(kind, "another value").format(**bounds)
     return what, _type_hint(kind, node)
 
 
 def _type_hint(kind: str, node: Node) -> str:
-    if kind == "string_type" and isinstance(node, Scalar) and isinstance(node.value, bool):
-        return f'did you mean "{node.text}" in quotes?'
-    if kind == "list_type" and isinstance(node, Scalar) and not node.null:
-        return "write it as a list: [...]"
     if kind == "list_type" and isinstance(node, Mapping):
         return "begin each entry with '- '"
-    if kind == "bool_type" and isinstance(node, Scalar):
-        word = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}.get(
-            node.text.lower()
-        )
-        return f"did you mean '{word}'?" if word else ""
-    if kind == "int_type" and isinstance(node, Scalar) and node.text.replace("_", "").isdecimal():
-        return f"did you mean '{node.text.replace('_', '')}'?"
-    return ""
+    if not isinstance(node, Scalar) or node.null:
+        return ""
+    if kind == "list_type":
+        return "write it as a list: [...]"
+    if kind == "string_type":
+        return f'did you mean "{node.text}" in quotes?'
+    if kind in ("int_type", "float_type", "bool_type") and not isinstance(resolve(node.text), str):
+        return "" if node.plain else "write it without quotes"
+    word = _YES_NO.get(node.text.lower(), "") if kind == "bool_type" else ""
+    if kind == "int_type" and node.text.replace("_", "").isdecimal():
+        word = node.text.replace("_", "")
+    return f"did you mean '{word}'?" if word else ""
 
 
 def real_path(tree: Mapping, path: KeyPath) -> KeyPath:
@@ -153,8 +155,8 @@ def nearest_key(name: str, known: list[str], elsewhere: list[str], above: KeyPat
         return f"did you mean '{near[0]}'?"
     if elsewhere:
         start = str(above[0]) if above else ""
-        closest = min(elsewhere, key=lambda path: (path.split(".")[0] != start, path.count(".")))
-        return f"did you mean '{closest}'?"
+        closest = min(elsewhere, key=lambda path: ("." not in path, path.split(".")[0] != start, path.count(".")))
+        return f"did you mean '{closest}'?" if "." in closest else "it belongs at the top level"
     return ""
 
 

@@ -21,6 +21,7 @@ _INT = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", re.ASCII
 )
+USER_INFO = re.compile(r"//[^/@\s]*@")
 MAX_DIGITS = 1000  # longer runs of digits are text: int() is quadratic and refuses them in the end
 
 
@@ -163,13 +164,25 @@ def walk(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
 
 def key_text(path: KeyPath) -> str:
     """A key path as `--set` takes it: `seeds.0.url`, `fetch.hosts."*.example".delay`."""
-    return ".".join(f'"{part}"' if isinstance(part, str) and "." in part else str(part) for part in path)
+    return ".".join(_key_part(str(part)) for part in path)
+
+
+def _key_part(part: str) -> str:
+    """Quoted where a dot would mislead, and never with characters that would move a terminal's cursor."""
+    part = printable(part)
+    return f'"{part}"' if "." in part or not part else part
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: control characters escaped, user info of URLs left out."""
+    text = USER_INFO.sub("//...@", text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def kind(node: Node | None) -> str:
     """What a person calls a node whose value need not be shown."""
     if isinstance(node, Mapping):
-        return "a mapping"
+        return "a mapping" if node.entries else "an empty mapping"
     if isinstance(node, Sequence):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     return "nothing" if node is None or node.null else "a value"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
-from pipeline.config.nodes import KeyPath, Mapping, Node, Scalar, Sequence, kind
+from pipeline.config.nodes import USER_INFO, KeyPath, Mapping, Node, Scalar, Sequence, kind
 from pipeline.errors import Mark
 
 _SECRET_KEYS = frozenset(("auth", "proxy", "dsn", "notify"))
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie"))
-_USER_INFO = re.compile(r"//[^/@\s]*@")
 _LONGEST = 60
 
 
@@ -57,5 +55,5 @@ def found_text(path: KeyPath, node: Node | None) -> str:
         return "a value that is not shown"
     if not isinstance(node.value, str):
         return node.text
-    text = _USER_INFO.sub("//...@", node.value)
+    text = USER_INFO.sub("//...@", node.value)
     return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "...")

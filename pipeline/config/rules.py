@@ -18,13 +18,13 @@ from pipeline.config.values import (
     Method,
     Model,
     Name,
+    OneOrMore,
     PathPattern,
     Regex,
     Some,
     Text,
     expected,
     keys_of,
-    one_or_more,
     setting,
 )
 
@@ -110,9 +110,7 @@ class ItemRule(Model):
 
     type: Name = setting("item", "Type of the items; stores and filters can be bound to it.")
     each: Some | None = setting(None, "CSS selector: one item for each match. Without it the whole page is one item.")
-    key: Annotated[list[FieldName], BeforeValidator(one_or_more)] = setting(
-        [], "Fields that identify an item; of items with one key the first counts."
-    )
+    key: OneOrMore[FieldName] = setting([], "Fields that identify an item; of items with one key the first counts.")
     fields_: dict[FieldName, FieldRule] = setting(
         ..., "Fields by name; a text is short for {css: text}.", alias="fields", min_length=1
     )

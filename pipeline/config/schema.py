@@ -22,6 +22,7 @@ from pipeline.config.values import (
     HeaderValue,
     Model,
     Name,
+    OneOrMore,
     Origin,
     PathPattern,
     Percent,
@@ -32,7 +33,7 @@ from pipeline.config.values import (
     VarName,
     VarText,
     expected,
-    one_or_more,
+    section,
     setting,
 )
 from pipeline.url import normalise
@@ -107,8 +108,8 @@ class ScopeConfig(Model):
     deny: list[PathPattern] = setting([], "Globs or re:REGEX; none may fit.")
     max_depth: int | None = setting(None, "Links away from a seed, at most; default: no cap.", ge=0)
     order: Literal["breadth", "depth"] = setting("breadth", "Which links are fetched first.")
-    normalize: Normalize = setting(Normalize(), "What is done to URLs beyond WHATWG normalisation.")
-    traps: Traps = setting(Traps(), "URLs that look like endless ones.")
+    normalize: Normalize = section("What is done to URLs beyond WHATWG normalisation.")
+    traps: Traps = section("URLs that look like endless ones.")
 
 
 class PerHost(Model):
@@ -216,12 +217,12 @@ class FetchConfig(Model):
     user_agent: HeaderValue | None = setting(None, "User agent; name a contact. Default: hookline/VERSION.")
     headers: Headers = setting({}, "Headers of every request.", repr=False)
     concurrency: int = setting(64, "Connections in all.", ge=1, le=10000)
-    per_host: PerHost = setting(PerHost(), "Politeness towards each host.")
+    per_host: PerHost = section("Politeness towards each host.")
     hosts: dict[str, HostConfig] = setting({}, "What differs for some hosts, by host name or glob.")
-    timeout: Timeout = setting(Timeout(), "How long each phase may take.")
-    retry: Retry = setting(Retry(), "When a request is tried again.")
-    retry_after: RetryAfter = setting(RetryAfter(), "What a Retry-After header does.")
-    robots: Robots = setting(Robots(), "robots.txt.")
+    timeout: Timeout = section("How long each phase may take.")
+    retry: Retry = section("When a request is tried again.")
+    retry_after: RetryAfter = section("What a Retry-After header does.")
+    robots: Robots = section("robots.txt.")
     conditional: bool = setting(True, "Ask for changed pages only, where the server gave validators.")
     redirects: int = setting(10, "Redirects that are followed in a row.", ge=0, le=100)
     max_body: Size = setting(16 * 1024 * 1024, "Largest body, before and after decoding.", ge=1)
@@ -229,12 +230,12 @@ class FetchConfig(Model):
     max_headers: int = setting(256, "Header fields in an answer.", ge=1)
     max_url: int = setting(8192, "Longest URL that is followed.", ge=1)
     private_networks: Literal["deny", "allow"] = setting("deny", "Whether links may lead to private addresses.")
-    proxy: Annotated[list[Annotated[Text, AfterValidator(_proxy)]], BeforeValidator(one_or_more)] = setting(
+    proxy: OneOrMore[Annotated[Text, AfterValidator(_proxy)]] = setting(
         [], "URL of a proxy (http, https, socks5); a list rotates.", repr=False
     )
     auth: dict[Origin, Auth] = setting({}, "Credentials by origin.", repr=False)
-    cookies: Cookies = setting(Cookies(), "Cookies.")
-    tls: Tls = setting(Tls(), "How servers are verified.")
+    cookies: Cookies = section("Cookies.")
+    tls: Tls = section("How servers are verified.")
 
 
 class Limits(Model):
@@ -276,9 +277,9 @@ class Config(Model):
         "auto", "Processes that run the plugins; 0: all in one process."
     )
     seeds: list[SeedEntry] = setting([], "Where the crawl starts.")
-    scope: ScopeConfig = setting(ScopeConfig(), "Which links belong to the crawl.")
-    fetch: FetchConfig = setting(FetchConfig(), "How pages are fetched.")
-    limits: Limits = setting(Limits(), "Where a run ends.")
+    scope: ScopeConfig = section("Which links belong to the crawl.")
+    fetch: FetchConfig = section("How pages are fetched.")
+    limits: Limits = section("Where a run ends.")
     pages: dict[Name, PageRule] = setting(..., "Page rules by name, in order.", min_length=1)
     parse: list[ParseEntry] = setting([], "Further parsers, in call order.")
     filter: list[FilterEntry] = setting([], "Filters, in call order.")

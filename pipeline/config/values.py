@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,7 +19,7 @@ from pipeline.config.nodes import Float, Int, plain
 from pipeline.crawl.scope import Pattern
 from pipeline.url import normalise
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _BROKEN_VALUE = re.compile(r"[\0\r\n]")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -73,6 +73,11 @@ def setting(default: Any, description: str, **more: Any) -> Any:
     return Field(default, description=description, **more)
 
 
+def section(description: str) -> Any:
+    """A mapping of further keys. Its default is built with the whole, which is much cheaper than a model of its own."""
+    return Field({}, description=description, validate_default=True)
+
+
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +88,7 @@ def as_text(value: Any) -> Any:
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value) or not value.strip("."):
-        raise expected("a name of letters, digits, '.', '_' and '-'")
+        raise expected("a name of at most 100 letters, digits, '.', '_' and '-'")
     return value
 
 
@@ -139,9 +144,17 @@ Regex: TypeAlias = Annotated[Text, AfterValidator(_regex)]
 PathPattern: TypeAlias = Annotated[Some, AfterValidator(_pattern)]
 
 
-def one_or_more(value: Any) -> Any:
-    """A lone value as a list of one."""
+def _one_or_more(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
+
+
+def _schema(**more: Any) -> Any:
+    return Field(json_schema_extra=more)
+
+
+T = TypeVar("T")
+OneOrMore: TypeAlias = Annotated[list[T], BeforeValidator(_one_or_more), _schema(oneOrMore=True)]
+"""A list, or a lone value as a list of one."""
 
 
 # --- numbers with units ----------------------------------------------------------------------------------------------
@@ -160,22 +173,19 @@ def _unit(read: Callable[[Any], float]) -> Callable[[Any], float]:
     return validate
 
 
-def _schema(**more: Any) -> Any:
-    return Field(json_schema_extra=more)
-
-
-_DURATION_PATTERN = r"^\d+(\.\d+)? ?(ms|s|m|h|d)$"
-_SIZE_PATTERN = r"^\d+(\.\d+)? ?(B|KiB|MiB|GiB|TiB)$"
+DURATION_PATTERN = r"^\d+(\.\d+)? ?(ms|s|m|h|d)$"
+PERCENT_PATTERN = r"^\d+(\.\d+)? ?%$"
+SIZE_PATTERN = r"^\d+(\.\d+)? ?(B|KiB|MiB|GiB|TiB)$"
 Duration: TypeAlias = Annotated[
     float,
     BeforeValidator(_unit(units.seconds)),
-    _schema(type=["string", "integer"], pattern=_DURATION_PATTERN, maximum=0),
+    _schema(type=["string", "integer"], pattern=DURATION_PATTERN, minimum=0, maximum=0),
 ]
 Size: TypeAlias = Annotated[
-    int, BeforeValidator(_unit(units.octets)), _schema(type=["string", "integer"], pattern=_SIZE_PATTERN)
+    int, BeforeValidator(_unit(units.octets)), _schema(type=["string", "integer"], pattern=SIZE_PATTERN)
 ]
 Percent: TypeAlias = Annotated[
-    float, BeforeValidator(_unit(units.fraction)), _schema(type="string", pattern=r"^\d+(\.\d+)? ?%$")
+    float, BeforeValidator(_unit(units.fraction)), _schema(type="string", pattern=PERCENT_PATTERN)
 ]
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from pipeline.config.nodes import Entry, Mapping, Node, Scalar, Sequence, kind
+from pipeline.config.nodes import Entry, Mapping, Node, Scalar, Sequence, key_text, kind
 from pipeline.errors import ConfigError, Mark, Problem
 
 MAX_BYTES = 1024 * 1024
@@ -56,6 +56,17 @@ class _Builder:
     def refuse(self, mark: Mark, message: str, hint: str = "") -> NoReturn:
         raise ConfigError([*self.problems, Problem(mark, "", message, hint)])
 
+    def note(self, mark: Mark, message: str, hint: str = "", *, last: str | None = None) -> None:
+        """A problem at the place that is being read; `last` adds the last key of its path."""
+        path: list[str | int] = [
+            len(frame.node.items) if isinstance(frame.node, Sequence) else frame.key
+            for frame in self.stack
+            if isinstance(frame.node, Sequence) or frame.waiting
+        ]
+        if last is not None:
+            path.append(last)
+        self.problems.append(Problem(mark, key_text(tuple(path)), message, hint))
+
     def build(self, events: Iterator[Any]) -> Node | None:
         documents = 0
         for event in events:
@@ -71,8 +82,8 @@ class _Builder:
 
     def node(self, event: Any) -> None:
         if getattr(event, "tag", None) is not None:
-            hint = "remove it; text goes in quotes"
-            self.problems.append(Problem(self.mark(event), "", f"expected no tag, found {event.tag!r}", hint))
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.note(self.mark(event), f"expected no tag, found {tag!r}", "remove it; text goes in quotes")
         if isinstance(event, yaml.AliasEvent):
             self.alias(event)
         elif isinstance(event, yaml.ScalarEvent):
@@ -107,9 +118,9 @@ class _Builder:
 
     def alias(self, event: Any) -> None:
         mark = self.mark(event)
-        node = self.anchors.get(event.anchor)
+        inside = any(frame.anchor == event.anchor for frame in self.stack)
+        node = None if inside else self.anchors.get(event.anchor)
         if node is None:
-            inside = any(frame.anchor == event.anchor for frame in self.stack)
             self.refuse(mark, f"alias *{event.anchor} " + ("stands inside itself" if inside else "has no anchor"))
         self.counted(mark, node.size)
         if len(self.stack) + node.height > MAX_DEPTH:
@@ -157,12 +168,8 @@ class _Builder:
         if first is None:
             mapping.entries[frame.key] = Entry(frame.key_mark, node)
             return
-        where = f"line {first.key_mark.line}"
-        self.problems.append(
-            Problem(
-                frame.key_mark, "", f"expected each key once, found {frame.key!r} again", f"the first is in {where}"
-            )
-        )
+        message = f"expected each key once, found {frame.key!r} again"
+        self.note(frame.key_mark, message, f"the first is in line {first.key_mark.line}", last=frame.key)
 
     def merge(self, frame: _Frame, mapping: Mapping) -> None:
         """YAML 1.1 merge keys: `<<: *base` or `<<: [*one, *two]`; earlier ones win, own keys win over all."""
@@ -170,7 +177,7 @@ class _Builder:
             for source in node.items if isinstance(node, Sequence) else [node]:
                 if not isinstance(source, Mapping):
                     message = f"expected a mapping or a list of mappings behind '<<', found {kind(source)}"
-                    self.problems.append(Problem(source.mark, "", message))
+                    self.note(source.mark, message, last="<<")
                     continue
                 for key, entry in source.entries.items():
                     mapping.entries.setdefault(key, entry)
@@ -190,8 +197,11 @@ def decode(data: bytes, file: str) -> str:
         raise ConfigError([Problem(mark, "", message, "save the file as UTF-8")]) from None
 
 
-def read_tree(text: str, file: str) -> Node | None:
-    """The tree of a YAML text, None if it is empty; raises ConfigError."""
+def read_tree(text: str, file: str) -> tuple[Node | None, list[Problem]]:
+    """The tree of a YAML text (None if it is empty) and what is wrong with it but does not hinder reading on.
+
+    Raises ConfigError for all else.
+    """
     builder = _Builder(file)
     try:
         root = builder.build(yaml.parse(text, Loader=_LOADER))
@@ -199,19 +209,17 @@ def read_tree(text: str, file: str) -> Node | None:
         raise ConfigError([*builder.problems, _syntax(error, file)]) from None
     except yaml.reader.ReaderError as error:
         raise ConfigError([_bad_character(error, text, file)]) from None
-    if builder.problems:
-        raise ConfigError(builder.problems)
-    return root
+    return root, builder.problems
 
 
-def read(data: bytes, file: str) -> Mapping:
-    """The tree of a config file: a mapping; raises ConfigError for everything else."""
-    root = read_tree(decode(data, file), file)
+def read(data: bytes, file: str) -> tuple[Mapping, list[Problem]]:
+    """The tree of a config file and what is wrong with its YAML; raises ConfigError if it is no mapping."""
+    root, problems = read_tree(decode(data, file), file)
     if not isinstance(root, Mapping):
         mark = root.mark if root else Mark(file, 1, 1)
         message = f"expected a mapping of keys such as name, seeds and pages, found {kind(root)}"
-        raise ConfigError([Problem(mark, "", message)])
-    return root
+        raise ConfigError([*problems, Problem(mark, "", message)])
+    return root, problems
 
 
 def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:

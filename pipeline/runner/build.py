@@ -106,7 +106,7 @@ def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap
         fetcher=fetcher,
         frontier=make_frontier(config, scope),
         scope=scope,
-        pool=InlinePool(host.page_runner(rules)),
+        pool=InlinePool(host.page_runner(rules, max_body=config.fetch.max_body)),
         open_run=open_run,
         prepare=host.prepare_request,
         retry=retry_policy(config.fetch),
@@ -131,7 +131,7 @@ def new_run(name: str) -> RunInfo:
 def load_host(loaded: Loaded, run: RunInfo, options: Options) -> Host:
     """Find, load and check every plugin that the config names."""
     config = loaded.config
-    store = uses("store", config.store)
+    store = uses("store", config.store, item_keys(config))
     if options.output is not None:
         store.append(Use(name="jsonl", options=str(options.output.resolve()), key=("-o",)))
     if options.dry_run:
@@ -148,13 +148,14 @@ def load_host(loaded: Loaded, run: RunInfo, options: Options) -> Host:
     )
 
 
-def uses(stage: str, entries: Sequence[StageEntry]) -> list[Use]:
-    """The entries of a stage as the host takes them."""
+def uses(stage: str, entries: Sequence[StageEntry], keys: Mapping[str, Sequence[str]] | None = None) -> list[Use]:
+    """The entries of a stage as the host takes them; `keys` are the key fields by item type."""
     result = []
     for index, entry in enumerate(entries):
         words: dict[str, Any] = {}
         if isinstance(entry, StoreEntry):
             words = {"write": entry.write, "only": entry.only, "meta": tuple(entry.meta)}
+            words["keys"] = keys if entry.write == "merge" else None
         items = getattr(entry, "items", None)
         result.append(
             Use(
@@ -169,11 +170,8 @@ def uses(stage: str, entries: Sequence[StageEntry]) -> list[Use]:
 
 
 def _seed_use(index: int, seed: SeedEntry) -> Use:
-    options = seed.options
-    if seed.page is not None:
-        options = {**options, "page": seed.page} if isinstance(options, Mapping) else options
     assert seed.name is not None
-    return Use(name=seed.name, options=options, key=seed.key_path(index), page=seed.page)
+    return Use(name=seed.name, options=seed.options, key=seed.key_path(index), page=seed.page)
 
 
 # --- where to start, and what belongs to it --------------------------------------------------------------------------
@@ -321,9 +319,13 @@ def client_for(path: Path | None) -> Iterator[Client]:
 # --- publishing ------------------------------------------------------------------------------------------------------
 
 
+def item_keys(config: Config) -> dict[str, list[str]]:
+    """Item type -> the fields that identify an item of it."""
+    return {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
+
+
 def make_publisher(config: Config, host: Host, stores: Sequence[Store], run: RunInfo, engine: Engine) -> Publisher:
     """Stores, keys by item type, and the checks over the result."""
-    keys = {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
     expects_items = bool(config.parse or any(page.items for page in config.pages.values()))
 
     def judge(by_type: Counter[str]) -> list[Verdict]:
@@ -333,7 +335,7 @@ def make_publisher(config: Config, host: Host, stores: Sequence[Store], run: Run
     return Publisher(
         stores,
         single=host.single_chain(),
-        keys=keys,
+        keys=item_keys(config),
         meta={"_run": run.id, "_fetched_at": run.start.isoformat()},
         judge=judge,
     )

@@ -147,7 +147,7 @@ class Engine:
             if isinstance(outcome, Response):
                 self._count_bytes(outcome)
             if self._retry.wants(decision, entry.attempts):
-                wait = self._retry.wait(entry.attempts, self._random.random())
+                wait = self._retry.wait(entry.attempts, self._random.random)
                 self.frontier.retry(entry, self.loop.now + wait)
             elif isinstance(outcome, Failure) or decision.next is Next.END:
                 self._finish(entry, decision.fate, decision.detail, outcome)
@@ -199,10 +199,10 @@ class Engine:
 
     def _charge(self, result: PageResult) -> None:
         self.plugin_seconds.update(result.seconds)
-        faults = [letter.fault for letter in result.dead]
-        if result.fault is not None:
-            faults.append(result.fault)
+        faults = [*(letter.fault for letter in result.dead), *([result.fault] if result.fault else [])]
         for fault in faults:
+            if fault.fate != "failed:plugin":
+                continue  # the page is to blame, not the plugin
             self.faults[fault.plugin, f"{fault.hook}: {fault.message}"] += 1
             log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)
             if self._strict and self.error is None:
@@ -309,7 +309,7 @@ def page_fate(result: PageResult) -> tuple[str, str]:
     """(fate, detail) of a page that was fetched and parsed (spec, sections 3 and 4)."""
     if result.fault is not None:
         fault = result.fault
-        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}"
+        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}".lstrip(".")
     if result.verdict == "soft_404":
         return "gone", "soft 404"
     if result.verdict in ("blocked", "login"):

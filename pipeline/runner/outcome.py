@@ -10,10 +10,10 @@ from collections.abc import Collection
 from enum import Enum, auto
 from typing import NamedTuple
 
+from pipeline.crawl.redirect import REDIRECTS
+from pipeline.crawl.throttle import Rng, backoff
 from pipeline.errors import PolicyError
 from pipeline.model import Failure, Response
-
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Next(Enum):
@@ -62,6 +62,6 @@ class RetryPolicy(NamedTuple):
         """True if another attempt is due after `attempts` of them."""
         return attempts < self.attempts and decision.retry_word in self.on
 
-    def wait(self, attempts: int, random: float) -> float:
-        """Seconds to wait after the given number of attempts; `random` in [0, 1) spreads it by +/- 50 %."""
-        return float(min(self.cap, self.base * 2 ** (attempts - 1)) * (0.5 + random))
+    def wait(self, attempts: int, rng: Rng) -> float:
+        """Seconds to wait after the given number of attempts."""
+        return backoff(attempts, rng, base=self.base, cap=self.cap)

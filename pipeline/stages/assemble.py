@@ -39,7 +39,8 @@ class Use:
     """An entry of `plugins`, `parse`, `filter`, `store` or `seeds`.
 
     `options`: None, a mapping of options, or a value for the first one. `key` is the entry's key path in the config.
-    `items` are the item types it is for (None: all). `write`, `only`, `meta` are of stores, `page` is of seeds.
+    `items` are the item types it is for (None: all). `write`, `only`, `meta` are of stores, `page` is of seeds; `keys`
+    are the key fields by item type, for a store that merges.
     """
 
     name: str
@@ -50,6 +51,13 @@ class Use:
     only: str | None = None
     meta: tuple[str, ...] = ()
     page: str | None = None
+    keys: Mapping[str, Sequence[str]] | None = None
+
+    @property
+    def implied(self) -> dict[str, Any]:
+        """Options that the rest of the config implies, for a component that has them and was not given them."""
+        values = {"page": self.page, "key": None if self.keys is None else {k: list(v) for k, v in self.keys.items()}}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def host_values(self) -> dict[str, Any]:
@@ -344,7 +352,7 @@ class Assembly:
         def folder(path: KeyPath) -> Any:
             return self.problems.folder((*use.key, *path))
 
-        return build(factory, Given(use.options, folder, self._run, use.host_values, use.page))
+        return build(factory, Given(use.options, folder, self._run, use.host_values, use.implied))
 
     def _complain(self, key: KeyPath, mistakes: Sequence[Any]) -> None:
         for mistake in mistakes:

@@ -98,7 +98,7 @@ class Catalogue:
         point = claims[0]
         distribution = point.dist.name if point.dist else None
         ours = distribution == GROUP and _beside_us(point.module)
-        module = _import(_private(point.module) if ours else point.module)
+        module = _import(_private(point.module) if ours else point.module, called=name)
         chosen = None
         if point.attr:
             chosen = getattr(module, point.attr, None)
@@ -164,19 +164,20 @@ def _unreadable(path: Path, name: str, error: OSError) -> tuple[str, str]:
     return f"{name} cannot be read: {error.strerror}", f"look at {path}"
 
 
-def _import(name: str, known: Iterable[str] = ()) -> ModuleType:
-    """Import a module. Raises LoadError, and says whose fault it is."""
+def _import(name: str, known: Iterable[str] = (), called: str = "") -> ModuleType:
+    """Import a module, `called` so in the config. Raises LoadError, and says whose fault it is."""
+    called = called or name
     try:
         return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except ModuleNotFoundError as error:
         if not _is_itself_missing(error, name):
-            raise _failed(name, error) from error
+            raise _failed(called, error) from error
         hint = nearest(name, known) or _FORMS
         raise LoadError(f"there is no plugin or module {name!r}", hint, missing=True) from None
     except BaseException as error:
-        raise _failed(name, error) from error
+        raise _failed(called, error) from error
 
 
 def _is_itself_missing(error: ModuleNotFoundError, name: str) -> bool:

@@ -12,7 +12,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -41,7 +41,7 @@ class Given:
     folder: Callable[[KeyPath], Path]
     run: RunInfo
     host: Mapping[str, Any]  # those of HOST_KEYS that are set
-    page: str | None = None  # page rule of a seeds entry, for factories that have such an option
+    implied: Mapping[str, Any] = field(default_factory=dict)  # for options of these names that are not given
 
 
 class Signature:
@@ -123,15 +123,14 @@ def _arguments(signature: Signature, given: Given) -> dict[str, Any]:
 def _by_name(signature: Signature, given: Given) -> tuple[dict[str, Any], list[OptionError]]:
     """Options by name, and what is wrong with the names. Anything but a mapping is for the first parameter."""
     value, known = given.value, signature.options
-    extra = {"page": given.page} if given.page is not None and "page" in known else {}
+    extra = {name: option for name, option in given.implied.items() if name in known}
     if value is None:
         return extra, []
     if not isinstance(value, Mapping):
         if known:
-            return {known[0]: value, **extra}, []
+            return {**extra, known[0]: value}, []
         return {}, [OptionError(f"takes no options, but was given {short(value)}", hint="remove the value")]
-    if given.page is not None:
-        value = {name: option for name, option in value.items() if name != "page"} | extra
+    value = {**extra, **value}
     unknown = [] if signature.open else [name for name in value if name not in known]
     listed = f"options are: {', '.join(known)}" if known else "there are no options"
     problems = [

@@ -153,7 +153,9 @@ def _string(node: LexborNode, name: str, string_class: type[NavigableString]) ->
         return string_class(node.text_content or "")
     if name == "-doctype":
         return Doctype(_doctype(node))
-    return Comment((node.html or "")[len("<!--") : -len("-->")])
+    html = node.html or ""
+    # `<?php ... ?>`: a bogus comment in HTML, of which lexbor makes a processing instruction.
+    return Comment(html[len("<!--") : -len("-->")] if html.startswith("<!--") else html[1:-1])
 
 
 def _doctype(node: LexborNode) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from pipeline import Element, OptionError, Page, ParseError, Selector, SelectorError
-from plugins.parse._values import read_bool, read_float, read_int
+
+from ._values import read_bool, read_float, read_int
 
 Path: TypeAlias = tuple[str | int, ...]
 Problems: TypeAlias = list[OptionError]

@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline import Drop, Element, Item, Page, Registry, Request, Selector, hookimpl
-from plugins.parse._field import Compiler, Field, Notes, Path, Problems, link_of
+
+from ._field import Compiler, Field, Notes, Path, Problems, link_of
 
 
 class Fields:

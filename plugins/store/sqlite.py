@@ -39,8 +39,9 @@ _decode = msgspec.json.Decoder().decode
 class Table:
     """A table in the making. Its rows are in table `t<number>` of the stage, its third column is `c2` there."""
 
-    def __init__(self, name: str, number: int) -> None:
+    def __init__(self, name: str, number: int, key: list[str]) -> None:
         self.name = name
+        self.key = key  # fields; only `merge` wants them
         self.stage = f"t{number}"
         self.columns: dict[str, str] = {}  # field -> name of its column
         self.kinds: list[set[str]] = []  # for each column, what values it has
@@ -67,7 +68,7 @@ class Table:
 
 
 class Sqlite:
-    """Write items to `table`, or one table a type, of the database at `path`. `columns` come first, in that order."""
+    """Write items to `table`, or one table a type, of the database at `path`; only `columns` and `key`, if given."""
 
     _stages: ClassVar[set[Path]] = set()  # of stores at work: several may write to one database
 
@@ -78,7 +79,7 @@ class Sqlite:
         run: RunInfo,
         table: str | None = None,
         write: Literal["replace", "merge", "append"] = "replace",
-        key: list[str] | None = None,
+        key: list[str] | dict[str, list[str]] | None = None,  # for all types, or by type
         columns: list[str] | None = None,
     ) -> None:
         if write == "merge" and not key:
@@ -89,7 +90,7 @@ class Sqlite:
         self.run = run
         self.table = table
         self.write = write
-        self.key = key or []
+        self.key = key or [] if write == "merge" else []
         self.columns = columns or []
         self.stage = path
         self._tables: dict[str, Table] = {}
@@ -101,9 +102,9 @@ class Sqlite:
         with _plain_errors(self.path):
             staging = self._staging or self._begin()
             for item in items:
-                self._check_key(item)
-                table = self._table(staging, self.table or item.type)
-                for field in item:
+                table = self._table(staging, self.table or item.type, item.type)
+                _check_key(item, table)
+                for field in () if self.columns else item:
                     if field not in table.columns:
                         staging.execute(f"ALTER TABLE {table.stage} ADD COLUMN {table.add(field)}")
                 row = table.row(item)
@@ -115,7 +116,7 @@ class Sqlite:
         with _plain_errors(self.path):
             staging = self._staging or self._begin()
             if self.table:
-                self._table(staging, self.table)  # there even without items
+                self._table(staging, self.table, "")  # there even without items
             staging.execute("COMMIT")
             staging.close()
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as target:
@@ -155,23 +156,17 @@ class Sqlite:
         self._stages.discard(self.stage)
         self.stage.unlink(missing_ok=True)
 
-    def _table(self, staging: sqlite3.Connection, name: str) -> Table:
+    def _table(self, staging: sqlite3.Connection, name: str, kind: str) -> Table:
         table = self._tables.get(name)
         if not table:
             taken = {other.name.lower() for other in self._tables.values()}
-            table = self._tables[name] = Table(unique(name, taken), len(self._tables))
-            columns = [*self.key, *self.columns] if self.write == "merge" else self.columns
-            added = [table.add(column) for column in dict.fromkeys(columns)]
+            key = self.key.get(kind, []) if isinstance(self.key, dict) else self.key
+            if self.write == "merge" and kind and not key:
+                raise ValueError(f"type {kind} has no key to merge by: add it to `key`")
+            table = self._tables[name] = Table(unique(name, taken), len(self._tables), key)
+            added = [table.add(column) for column in dict.fromkeys([*key, *self.columns])]
             staging.execute(f"CREATE TABLE {table.stage} ({', '.join(['n INTEGER PRIMARY KEY', *added])})")
         return table
-
-    def _check_key(self, item: Item) -> None:
-        for field in self.key if self.write == "merge" else ():
-            if item.get(field) is None:
-                raise ValueError(
-                    f"an item of type {item.type} has no {field}, which is in the key of {self.path}: "
-                    f"let the filter `require: [{field}]` drop such items, or choose another key"
-                )
 
     # --- the target: one transaction ---------------------------------------------------------------------------------
 
@@ -183,8 +178,8 @@ class Sqlite:
                 _replace(target, table)
                 continue
             _extend(target, table)
-            if self.write == "merge":
-                _insert(target, table, conflict=self._upsert(target, table))
+            if self.write == "merge" and table.key:  # an empty table may have none
+                _insert(target, table, conflict=_upsert(target, table, self.path))
             else:
                 _insert(target, table)
 
@@ -194,19 +189,30 @@ class Sqlite:
         sql = "INSERT OR IGNORE INTO main._hookline_appended VALUES (?)"
         return target.execute(sql, (self.stage.name,)).rowcount == 1
 
-    def _upsert(self, target: sqlite3.Connection, table: Table) -> str:
-        """The end of an INSERT that updates the row with the same key; there must be a unique index on the key."""
-        key = ", ".join(quote(table.columns[field]) for field in self.key)
-        index = quote("_".join(["hookline", table.name, *self.key]))
-        try:
-            target.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS main.{index} ON {quote(table.name)} ({key})")
-        except sqlite3.IntegrityError:
-            raise ValueError(f"{self.path}: table {table.name} has several rows with one key ({key}) already") from None
-        names = [quote(name) for field, name in table.columns.items() if field not in self.key]
-        update = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}" if names else "NOTHING"
-        same = ", ".join(f"c{list(table.columns).index(field)}" for field in self.key)
-        first = f"WHERE n IN (SELECT min(n) FROM stage.{table.stage} GROUP BY {same})"
-        return f"{first} ORDER BY n ON CONFLICT ({key}) DO {update}"
+
+def _check_key(item: Item, table: Table) -> None:
+    """ValueError for an item that `merge` could not find again."""
+    lacking = next((field for field in table.key if item.get(field) is None), None)
+    if lacking is not None:
+        raise ValueError(
+            f"an item of type {item.type} has no {lacking}, which is in the key of table {table.name}: "
+            f"let the filter `require: [{lacking}]` drop such items, or choose another key"
+        )
+
+
+def _upsert(target: sqlite3.Connection, table: Table, path: Path) -> str:
+    """The end of an INSERT that updates the row with the same key; there must be a unique index on the key."""
+    key = ", ".join(quote(table.columns[field]) for field in table.key)
+    index = quote("_".join(["hookline", table.name, *table.key]))
+    try:
+        target.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS main.{index} ON {quote(table.name)} ({key})")
+    except sqlite3.IntegrityError:
+        raise ValueError(f"{path}: table {table.name} has several rows with one key ({key}) already") from None
+    names = [quote(name) for field, name in table.columns.items() if field not in table.key]
+    update = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}" if names else "NOTHING"
+    same = ", ".join(f"c{list(table.columns).index(field)}" for field in table.key)
+    first = f"WHERE n IN (SELECT min(n) FROM stage.{table.stage} GROUP BY {same})"
+    return f"{first} ORDER BY n ON CONFLICT ({key}) DO {update}"
 
 
 def _replace(target: sqlite3.Connection, table: Table) -> None:

@@ -655,3 +655,89 @@ def test_reset_helper_really_resets() -> None:
         accepted.close()
         with client, pytest.raises(ConnectionResetError):
             client.recv(1)
+
+
+class OddSocket(socket.socket):
+    """A socket whose next calls of `send` or `recv_into` go as the test says."""
+
+    sends: ClassVar[list[OSError]] = []
+    reads: ClassVar[list[OSError]] = []
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        if self.sends:
+            raise self.sends.pop(0)
+        return super().send(data, flags)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        if self.reads:
+            raise self.reads.pop(0)
+        return super().recv_into(buffer, size, flags)
+
+
+class TestOddSockets:
+    @pytest.fixture
+    def odd(self, net: Net) -> Fetcher:
+        OddSocket.sends, OddSocket.reads = [], []
+        return net.fetcher(timeouts=LIMITS, make_socket=OddSocket)
+
+    def test_a_send_that_would_block_is_tried_again(self, net: Net, odd: Fetcher) -> None:
+        OddSocket.sends = [BlockingIOError(errno.EAGAIN, "not now"), InterruptedError(errno.EINTR, "signal")]
+        server = net.serve(always(reply(page())))
+        assert describe(net.get(odd, server.url + "/")) == "200 good"
+
+    def test_a_broken_pipe_does_not_hide_the_answer(self, net: Net, odd: Fetcher) -> None:
+        OddSocket.sends = [BrokenPipeError(errno.EPIPE, "broken pipe")]
+        server = net.serve(at_once(page(b"go away", status="503 Busy"), HOLD))
+        assert describe(net.get(odd, server.url + "/")) == "503 go away"
+        assert not odd._pool._all, "a connection that was not sent to is not kept"
+
+    def test_a_broken_pipe_without_an_answer(self, net: Net, odd: Fetcher) -> None:
+        OddSocket.sends = [BrokenPipeError(errno.EPIPE, "broken pipe")]
+        server = net.serve(at_once(Pause(1)))
+        assert describe(net.get(odd, server.url + "/")) == "TruncatedError early_eof RECEIVING"
+
+    def test_a_broken_pipe_on_a_kept_connection_is_replayed(self, net: Net, odd: Fetcher) -> None:
+        server = net.serve(always(reply(page())))
+        net.get(odd, server.url + "/")
+        OddSocket.sends = [BrokenPipeError(errno.EPIPE, "broken pipe")]
+        OddSocket.reads = [ConnectionResetError(errno.ECONNRESET, "reset")]
+        odd.start(Request(server.url + "/"))
+        only_connection(odd)._on_ready(READ)
+        net.run(lambda: odd.done and net.loop.stop())
+        assert describe(odd.done.popleft()) == "200 good"
+        assert server.accepted == 2
+
+    def test_a_read_that_would_block_is_no_end(self, net: Net, odd: Fetcher) -> None:
+        OddSocket.reads = [BlockingIOError(errno.EAGAIN, "not now"), InterruptedError(errno.EINTR, "signal")]
+        server = net.serve(always(reply(page())))
+        assert describe(net.get(odd, server.url + "/")) == "200 good"
+
+    def test_a_kept_connection_whose_look_fails_is_not_used(self, net: Net, odd: Fetcher) -> None:
+        server = net.serve(always(reply(page())))
+        net.get(odd, server.url + "/")
+        connection = only_connection(odd)
+        (peer,) = server.peers
+        peer.close(reset=True)
+        odd.start(Request(server.url + "/"))
+        assert connection.state == "CLOSED"
+        net.run(lambda: odd.done and net.loop.stop())
+        assert describe(odd.done.popleft()) == "200 good"
+
+    @pytest.mark.parametrize("where", ["at once", "later", "deadline"])
+    def test_faults_of_ours_outside_of_readiness(self, net: Net, where: str, caplog: pytest.LogCaptureFixture) -> None:
+        def broken(family: int, kind: int) -> socket.socket:
+            raise ZeroDivisionError
+
+        def second_broken(family: int, kind: int) -> socket.socket:
+            nonlocal made
+            made += 1
+            return socket.socket(family, kind) if made == 1 else broken(family, kind)
+
+        made = 0
+        fetcher = net.fetcher(timeouts=LIMITS, make_socket=second_broken if where == "deadline" else broken)
+        with black_hole("127.0.0.2") as port, caplog.at_level(logging.CRITICAL):
+            addresses = v4("127.0.0.2", "127.0.0.3")
+            net.resolver.table["two.example"] = (1.0, addresses) if where == "later" else addresses
+            outcome = net.get(fetcher, f"http://two.example:{port}/")
+        assert describe(outcome).startswith("FetchError internal ")
+        assert isinstance(outcome.error.__cause__, ZeroDivisionError)

@@ -539,3 +539,17 @@ def test_truncated_error_says_how_far_it_got() -> None:
     reader.feed(memoryview(OK + b"Content-Length: 10\r\n\r\nhello"))
     with pytest.raises(TruncatedError, match=r"after 5 bytes of body, before 10 bytes"):
         reader.eof()
+
+
+def test_eof_after_a_complete_response_is_no_error() -> None:
+    reader = ResponseReader()
+    reader.feed(memoryview(OK + b"Content-Length: 2\r\n\r\nhi"))
+    assert reader.eof()
+    assert reader.reusable
+
+
+def test_a_parser_that_sees_no_end_of_a_whole_head_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResponseReader, "on_headers_complete", lambda reader: None)
+    with pytest.raises(ProtocolError) as caught:
+        ResponseReader().feed(memoryview(OK + b"Content-Length: 0\r\n\r\n"))
+    assert caught.value.reason == "header_syntax"

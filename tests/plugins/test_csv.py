@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Item, OptionError, RunInfo
@@ -190,6 +190,7 @@ def test_a_path_where_no_file_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyP
 TEXT = st.text(st.characters(codec="utf-8"))  # all but surrogates
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(TEXT, min_size=1, max_size=4, unique=True), st.data())
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, columns: list[str], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.fixed_dictionaries(dict.fromkeys(columns, TEXT)), max_size=5))
@@ -199,6 +200,7 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, columns: list[str]
         assert list(csv.reader(file)) == [columns, *([row[column] for column in columns] for row in rows)]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), TEXT.filter(bool), max_size=4), max_size=6), st.integers(0, 6))
 def test_late_columns_and_batches(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]], cut: int

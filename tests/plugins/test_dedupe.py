@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Item, OptionError
@@ -61,6 +61,7 @@ def test_no_field_is_an_option_error() -> None:
         Dedupe([])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c", 1, 2, True]), max_size=20))
 def test_what_stays_is_the_distinct_values_in_order(values: list[Any]) -> None:
     dedupe = Dedupe(["v"])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
+import json
 import re
+import shutil
 import socket
-from collections.abc import Iterator
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from plugins.demo.site import Plugin, books, site
+from plugins.demo.site import QUOTES, Plugin, books, site
 
 
 @pytest.fixture
@@ -118,3 +125,60 @@ def test_the_port_is_free_again() -> None:
     plugin.run_finish()
     with closing(socket.create_server(("127.0.0.1", plugin.port))) as other:
         assert other.getsockname()[1] == plugin.port
+
+
+def test_the_demo_config_gives_what_the_shop_has(
+    hookline: Callable[..., subprocess.CompletedProcess[str]], repo: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "configs"
+    shutil.copytree(repo / "configs", folder, ignore=shutil.ignore_patterns("out", ".hookline", "__pycache__"))
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        free = other.getsockname()[1]
+    done = hookline("run", "--set", f"vars.port={free}", "--report", "report.json", folder / "demo.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["fates"] == {"fetched": 65, "gone": 1, "redirected": 1}
+    assert report["requests"] == 68  # one page was asked for twice
+
+    kept = [json.loads(line) for line in (folder / "out/items.jsonl").read_text(encoding="utf-8").splitlines()]
+    wanted = {
+        book.title
+        for number, book in enumerate(books())
+        if number != 51 and book.title and book.stock and "Used" not in book.title
+    }
+    shown = [item for item in kept if "upc" in item]
+    assert {item["title"] for item in shown} == wanted
+    assert len(shown) == len(wanted)  # of the two with one title, one
+    assert all(item["price_eur"] > item["price"] > 0 and item["rating"] and len(item["tags"]) == 2 for item in shown)
+    assert {item["text"] for item in kept if "author" in item} == {text for text, _, _ in QUOTES}
+
+    with (folder / "out/books.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["upc"] for row in csv.DictReader(file)] == [item["upc"] for item in shown]
+    with closing(sqlite3.connect(folder / "out/shop.db")) as database:
+        assert [upc for (upc,) in database.execute("SELECT upc FROM book")] == [item["upc"] for item in shown]
+        assert database.execute("SELECT count(*) FROM quote").fetchone() == (len(QUOTES),)
+
+
+def test_the_docs_config_names_every_page(
+    hookline: Callable[..., subprocess.CompletedProcess[str]],
+    serve: Callable[[dict[str, str]], Any],
+    repo: Path,
+    tmp_path: Path,
+) -> None:
+    shutil.copy(repo / "configs/docs.yaml", tmp_path)
+    site = serve(
+        {
+            "/": "<title>Start</title><a href=a/>a</a><a href=http://elsewhere.example/>not ours</a>",
+            "/a/": "<title> The  A </title><map><area href=../b.html></map>",
+            "/b.html": "<title>B</title><a href=/>back</a>",
+        }
+    )
+    done = hookline("run", "--set", f"vars.site={site.base}", "docs.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [json.loads(line) for line in (tmp_path / "out/docs.jsonl").read_text().splitlines()]
+    assert rows == [
+        {"url": f"{site.base}/", "title": "Start"},
+        {"url": f"{site.base}/a/", "title": "The A"},
+        {"url": f"{site.base}/b.html", "title": "B"},
+    ]

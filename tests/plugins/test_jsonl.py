@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Item, OptionError, RunInfo
@@ -168,6 +168,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=5))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
     written = save(tmp_path_factory.getbasetemp() / "round.jsonl", [Item("x", row) for row in rows])

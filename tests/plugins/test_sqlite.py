@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Item, OptionError, RunInfo
@@ -80,6 +80,15 @@ def test_a_table_a_type_in_output_order(tmp_path: Path) -> None:
     assert ask(path, "SELECT rowid, * FROM book ORDER BY rowid") == [(1, 2, 1, None), (2, None, 0, 3)]
     assert ask(path, "SELECT * FROM film") == [("x",)]
     assert ask(path, "SELECT name FROM sqlite_master ORDER BY name") == [("book",), ("film",)]
+
+
+def test_chosen_columns(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    save(path, [Item("x", a=1, b=2, other=9)], columns=["b", "nobody", "a"])
+    assert list(types(path)) == ["b", "nobody", "a"]
+    assert ask(path, "SELECT * FROM x") == [(2, None, 1)]
+    save(path, [Item("y", a=1, k=2, other=9)], columns=["a"], write="merge", key=["k"])
+    assert ask(path, "SELECT k, a FROM y") == [(2, 1)]
 
 
 def test_nothing_is_visible_before_commit(tmp_path: Path) -> None:
@@ -219,6 +228,29 @@ def test_merge_by_several_fields_which_are_all(tmp_path: Path) -> None:
     for run in ("r1", "r2"):
         save(path, [Item(a=1, b=1), Item(a=1, b=2)], run=run, table="t", write="merge", key=["a", "b"])
     assert ask(path, "SELECT * FROM t") == [(1, 1), (1, 2)]
+
+
+def test_merge_with_keys_by_type(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    key = {"book": ["upc"], "film": ["title", "year"]}
+    for run, price in (("r1", 1), ("r2", 2)):
+        items = [
+            Item("book", upc="a", price=price),
+            Item("film", title="t", year=2024),
+            Item("film", title="t", year=1),
+        ]
+        save(path, items, run=run, write="merge", key=key)
+    assert ask(path, "SELECT * FROM book") == [("a", 2)]
+    assert ask(path, "SELECT * FROM film") == [("t", 2024), ("t", 1)]
+    save(path, run="r3", table="empty", write="merge", key=key)
+    assert ask(path, "SELECT * FROM empty") == []
+
+
+def test_merge_of_a_type_without_key(tmp_path: Path) -> None:
+    store = Sqlite(tmp_path / "x.db", run=run_info(), write="merge", key={"book": ["upc"]})
+    with pytest.raises(ValueError, match="type film has no key to merge by"):
+        store.store_items([Item("film", title="t")])
+    store.abort()
 
 
 def test_merge_needs_a_key(tmp_path: Path) -> None:
@@ -381,6 +413,7 @@ NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=1
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(NAME, min_size=1, max_size=5), NAME.filter(lambda name: name and not name.lower().startswith("sqlite_"))
 )

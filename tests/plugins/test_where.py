@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Drop, Item, OptionError
@@ -224,6 +224,7 @@ OPERATORS = ["==", "!=", "<", "<=", ">", ">=", "in", "+", "-", "*", "/", "%", "a
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text() | st.lists(st.integers())
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES, st.sampled_from(OPERATORS), st.sampled_from(["in", "<", "=="]))
 def test_no_item_makes_an_expression_fail(a: Any, b: Any, one: str, two: str) -> None:
     item = Item(a=a, b=b)
@@ -232,6 +233,7 @@ def test_no_item_makes_an_expression_fail(a: Any, b: Any, one: str, two: str) ->
     assert answer is None or isinstance(answer, Drop)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_an_expression_or_an_option_error(text: str) -> None:
     try:

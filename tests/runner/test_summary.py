@@ -117,5 +117,5 @@ def test_retries_are_bounded_in_count_and_time() -> None:
     assert policy.wants(refused, 2) and not policy.wants(refused, 3)
     assert policy.wants(unavailable, 1)
     assert not policy.wants(garbage, 1)
-    assert [policy.wait(attempts, 0.5) for attempts in (1, 2, 3, 9)] == [1.0, 2.0, 3.0, 3.0]
-    assert policy.wait(1, 0.0) == 0.5
+    assert [policy.wait(attempts, lambda: 0.5) for attempts in (1, 2, 3, 9)] == [1.0, 2.0, 3.0, 3.0]
+    assert policy.wait(1, lambda: 0.0) == 0.5

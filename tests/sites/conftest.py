@@ -118,7 +118,7 @@ def oracle() -> Callable[[str], Oracle]:
         if found != summary["version"]:
             pytest.skip(f"{summary['package']} {summary['version']} is listed, {found or 'nothing'} is installed")
         lines = (ORACLES / f"{name}.urls.jsonl").read_text(encoding="utf-8").splitlines()
-        # The list has paths as links are written; a space in one is %20 in what is asked (WHATWG URL, path percent-encode).
+        # The list has paths as links are written; a space in one is asked for as %20 (WHATWG URL).
         urls = {known["path"].replace(" ", "%20"): known for known in map(json.loads, lines)}
         return Oracle(name, Path(summary["root"]), urls)
 

@@ -51,6 +51,7 @@ class Workshop:
     def load(self, rules: dict[str, Any] | None = None, **sections: Iterable[Any]) -> Host:
         """The host, or ConfigError."""
         uses: dict[str, list[Use]] = {section: [] for section in SECTIONS}
+        self._lines.clear()
         for section in SECTIONS:
             for index, entry in enumerate(sections.get(section, ())):
                 self._lines[section, index] = len(self._lines) + 1

@@ -113,7 +113,7 @@ def test_soupsieves_own_expectations_hold() -> None:
     checked = 0
     for row in rows("soupsieve"):
         parser = row.get("parser") or ""
-        if row.get("error") or row.get("namespaces") or row.get("custom") or not ("html5lib" in parser):
+        if row.get("error") or row.get("namespaces") or row.get("custom") or "html5lib" not in parser:
             continue
         tree = Tree(row["html"])
         try:
@@ -127,7 +127,7 @@ def test_soupsieves_own_expectations_hold() -> None:
     assert checked > 100
 
 
-# --- where lexbor is wrong or different: each line says what happens with the selector ---------------------------------
+# --- where lexbor is wrong or different -----------------------------------------------------------------------------
 
 DIFFERENCES = [
     # selector, document, tags that are right
