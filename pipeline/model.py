@@ -168,3 +168,4 @@ class PageResult(msgspec.Struct):
     missing: dict[str, int] = {}  # "type.field" -> items without that value
     links_found: int = 0  # valid links before equal ones were put together: requests + duplicates within the page
     bad_links: int = 0  # references that give no URL
+    refresh: str | None = None  # where a page that gives nothing else sends its reader on by <meta http-equiv=refresh>

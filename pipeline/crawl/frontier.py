@@ -57,7 +57,7 @@ class Entry:
 class HostQueue:
     """The requests of one host: `ready` by priority and depth, `later` by due time."""
 
-    __slots__ = ("active", "later", "name", "next_at", "paused_until", "politeness", "ready", "scheduled")
+    __slots__ = ("active", "closed", "later", "name", "next_at", "paused_until", "politeness", "ready", "scheduled")
 
     def __init__(self, name: str, politeness: Politeness) -> None:
         self.name = name
@@ -68,6 +68,7 @@ class HostQueue:
         self.ready: list[tuple[int, int, int, Entry]] = []
         self.later: list[tuple[float, int, Entry]] = []
         self.scheduled: float | None = None
+        self.closed: tuple[str, str] | None = None  # (fate, why) of all that still comes
 
     def may_start_at(self) -> float | None:
         """The first moment at which a request of this host may start, or None if none may until one ends."""
@@ -149,6 +150,10 @@ class Frontier:
         if host is None:
             host = self.hosts[name] = HostQueue(name, self._politeness(name))
         entry.host = host
+        if host.closed is not None:
+            fate, entry.detail = host.closed
+            self._end(entry, fate)
+            return
         self.pending += 1
         self._push_ready(host, entry)
         self._schedule(host)
@@ -228,10 +233,38 @@ class Frontier:
     def retry(self, entry: Entry, due: float) -> None:
         """An active request goes back to its host's queue, to be asked again no earlier than `due`."""
         host = self._release(entry)
+        if host.closed is not None:
+            fate, entry.detail = host.closed
+            self._end(entry, fate)
+            return
         entry.due = due
         heappush(host.later, (due, next(self._tie), entry))
         self.pending += 1
         self._schedule(host)
+
+    def put_back(self, entry: Entry, due: float) -> None:
+        """An active request was not asked, or may be asked again without that counting: as `retry`, at no attempt."""
+        entry.attempts -= 1
+        self.retry(entry, due)
+
+    def ask_again(self, entry: Entry) -> None:
+        """A request that has ended is asked once more; its one fate will be that of the last answer."""
+        assert entry.fate is not None, f"{entry!r} has not ended"
+        self.fates[entry.fate] -= 1
+        entry.fate = None
+        self._queue(entry)
+
+    def end_host(self, name: str, fate: str, detail: str) -> None:
+        """End everything that is queued for a host, and all that still comes, with one fate."""
+        host = self.hosts[name]
+        host.closed = fate, detail
+        queued = [*(entry[-1] for entry in host.ready), *(entry[-1] for entry in host.later)]
+        host.ready.clear()
+        host.later.clear()
+        self.pending -= len(queued)
+        for entry in queued:
+            entry.detail = detail
+            self._end(entry, fate)
 
     def pause(self, name: str, until: float) -> None:
         """Ask nothing of a host before `until`."""
@@ -242,13 +275,8 @@ class Frontier:
     def reject_pending(self, fate: str, detail: str) -> int:
         """End everything that is queued with one fate (a cap is reached); the number of requests ended."""
         ended = self.pending
-        for host in self.hosts.values():
-            for entry in [*(queued[-1] for queued in host.ready), *(queued[-1] for queued in host.later)]:
-                entry.detail = detail
-                self._end(entry, fate)
-            host.ready.clear()
-            host.later.clear()
-        self.pending = 0
+        for name in self.hosts:
+            self.end_host(name, fate, detail)
         return ended
 
     def _release(self, entry: Entry) -> HostQueue:

@@ -12,7 +12,6 @@ from urllib.parse import quote
 from pipeline.url import host_of, path_of, split
 
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
-_GLOB = re.compile(r"\*\*|\*")
 
 
 class Pattern:
@@ -55,12 +54,26 @@ def _target(url: str) -> str:
 
 
 def _glob_regex(glob: str) -> str:
-    pieces = _GLOB.split(quote(glob, safe=_PRINTABLE))
-    stars = [".*" if star == "**" else "[^/]*" for star in _GLOB.findall(glob)]
-    body = re.escape(pieces[0]) + "".join(
-        star + re.escape(piece) for star, piece in zip(stars, pieces[1:], strict=True)
-    )
-    return rf"\A{body}\Z"
+    """A regular expression that cannot backtrack far, whatever the glob.
+
+    Of what stands between two wildcards of one kind the earliest occurrence is always good enough, so it is matched in
+    an atomic group; only what follows the last `**` has to try more than one place, since it must reach the end.
+    """
+    first, *others = [quote(chunk, safe=_PRINTABLE).split("*") for chunk in glob.split("**")]
+    if not others:
+        return rf"\A{_within_segments(first, to_end=True)}"
+    middle = "".join(f"(?>.*?{_within_segments(chunk)})" for chunk in others[:-1])
+    return rf"\A{_within_segments(first)}{middle}.*{_within_segments(others[-1], to_end=True)}"
+
+
+def _within_segments(literals: list[str], *, to_end: bool = False) -> str:
+    """The literals of a piece of a glob with `*` between them; `to_end`: the last one ends the path."""
+    head, *rest = map(re.escape, literals)
+    if not to_end:
+        return head + "".join(f"(?>[^/]*?{literal})" for literal in rest)
+    if not rest:
+        return rf"{head}\Z"
+    return head + "".join(f"(?>[^/]*?{literal})" for literal in rest[:-1]) + rf"[^/]*{rest[-1]}\Z"
 
 
 class Scope:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -23,7 +26,8 @@ import msgspec
 import pipeline
 from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
 from pipeline.config.loader import Loaded, load
-from pipeline.config.schema import Config, FetchConfig
+from pipeline.config.schema import Auth, Config, FetchConfig, HostConfig
+from pipeline.crawl.cookies import CookieJar
 from pipeline.crawl.frontier import Frontier, Politeness
 from pipeline.crawl.scope import Normaliser, Pattern, Scope
 from pipeline.errors import ConfigError, Problem
@@ -33,17 +37,22 @@ from pipeline.model import Request
 from pipeline.runner import checks
 from pipeline.runner.checks import Verdict
 from pipeline.runner.client import Client
+from pipeline.runner.credentials import Credentials
 from pipeline.runner.engine import Engine, Limits
 from pipeline.runner.openrun import OpenRun, Tap
 from pipeline.runner.outcome import RetryPolicy
+from pipeline.runner.politeness import HostManners
 from pipeline.runner.publish import Publisher, Store
+from pipeline.runner.redirects import Redirector
+from pipeline.runner.robots_gate import RobotsGate, RobotsRules
 from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
-from pipeline.url import host_of, normalise
+from pipeline.url import host_of, normalise, origin_of
 from pipeline.workers.pool import InlinePool
 
+ACCEPT_ENCODING = "gzip, deflate, br, zstd"  # what `fetch.content` decodes
 DEFAULT_POLITENESS = Politeness(concurrency=1, delay=1.0)
 LOOPBACK_POLITENESS = Politeness(concurrency=16, delay=0.0)
 
@@ -101,18 +110,25 @@ def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap
     scope = make_scope(config, seeds)
     open_run = OpenRun(tap)
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
+    frontier = make_frontier(config, scope)
+    retry = retry_policy(config.fetch)
+    credentials = make_credentials(config.fetch)
+    random = Random()
     engine = Engine(
         loop=loop,
         fetcher=fetcher,
-        frontier=make_frontier(config, scope),
-        scope=scope,
+        frontier=frontier,
+        robots=RobotsGate(robots_rules(config.fetch), agent=user_agent(config.fetch), retry=retry, rng=random.random),
+        manners=make_manners(config.fetch, frontier, random),
+        credentials=credentials,
+        redirector=Redirector(frontier, scope, credentials.signature, most=config.fetch.redirects),
         pool=InlinePool(host.page_runner(rules, max_body=config.fetch.max_body)),
         open_run=open_run,
         prepare=host.prepare_request,
-        retry=retry_policy(config.fetch),
+        retry=retry,
         limits=limits(config, options),
-        max_redirects=config.fetch.redirects,
         strict=options.strict,
+        random=random,
     )
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
     publisher = make_publisher(config, host, [*host.stores, *stores], run, engine)
@@ -185,7 +201,7 @@ def own_seeds(loaded: Loaded) -> list[Request]:
             continue
         url = normalise(seed.url)
         if url is None or not host_of(url):
-            problems.append(Problem(loaded.locate(("seeds", index)), f"seeds[{index}]", f"{seed.url!r} is no URL"))
+            problems.append(Problem(loaded.locate(("seeds", index)), f"seeds.{index}", f"{seed.url!r} is no URL"))
             continue
         seeds.append(_seed_request(url, seed))
     if problems:
@@ -243,7 +259,7 @@ def politeness(fetch: FetchConfig) -> Callable[[str], Politeness]:
 
     def of(host: str) -> Politeness:
         default = LOOPBACK_POLITENESS if is_loopback(host) else DEFAULT_POLITENESS
-        own = next((rule for glob, rule in fetch.hosts.items() if fnmatchcase(host, glob.lower())), None)
+        own = host_rule(fetch, host)
         rules = [rule for rule in (own, general) if rule is not None]
         return Politeness(
             concurrency=next((r.concurrency for r in rules if r.concurrency is not None), default.concurrency),
@@ -252,6 +268,11 @@ def politeness(fetch: FetchConfig) -> Callable[[str], Politeness]:
         )
 
     return of
+
+
+def host_rule(fetch: FetchConfig, host: str) -> HostConfig | None:
+    """The first entry of `fetch.hosts` that fits a host."""
+    return next((rule for glob, rule in fetch.hosts.items() if fnmatchcase(host, glob.lower())), None)
 
 
 def is_loopback(host: str) -> bool:
@@ -280,12 +301,58 @@ def make_fetcher(loop: Loop, fetch: FetchConfig) -> Fetcher:
             idle=timeout.idle,
             total=timeout.total,
         ),
-        user_agent=fetch.user_agent or f"hookline/{pipeline.__version__}",
+        user_agent=user_agent(fetch),
         headers=fetch.headers,
+        accept_encoding=ACCEPT_ENCODING,
         max_body=fetch.max_body,
         max_head=fetch.max_head,
         max_headers=fetch.max_headers,
     )
+
+
+def user_agent(fetch: FetchConfig) -> str:
+    """`fetch.user_agent`: what requests are signed with, and what robots.txt is read for."""
+    return fetch.user_agent or f"hookline/{pipeline.__version__}"
+
+
+def robots_rules(fetch: FetchConfig) -> RobotsRules:
+    """`fetch.robots`"""
+    robots = fetch.robots
+    return RobotsRules(robots.obey, robots.max_crawl_delay if robots.crawl_delay else None)
+
+
+def make_manners(fetch: FetchConfig, frontier: Frontier, random: Random) -> HostManners:
+    """`fetch.retry_after` and `autothrottle`"""
+    return HostManners(
+        frontier,
+        max_wait=fetch.retry_after.max if fetch.retry_after.obey else None,
+        throttled=throttled(fetch),
+        wall=time.time,
+        rng=random.random,
+    )
+
+
+def throttled(fetch: FetchConfig) -> Callable[[str], bool]:
+    """Whether the delay of a host follows its speed."""
+
+    def of(host: str) -> bool:
+        own = host_rule(fetch, host)
+        return own.autothrottle if own is not None and own.autothrottle is not None else fetch.per_host.autothrottle
+
+    return of
+
+
+def make_credentials(fetch: FetchConfig) -> Credentials:
+    """`fetch.auth` and `fetch.cookies`"""
+    jar = CookieJar() if fetch.cookies.enabled else None
+    auth = {origin_of(f"{origin}/"): _authorization(given) for origin, given in fetch.auth.items()}
+    return Credentials(jar=jar, auth=auth, wall=time.time)
+
+
+def _authorization(auth: Auth) -> str:
+    if auth.bearer is not None:
+        return f"Bearer {auth.bearer}"
+    return f"Basic {b64encode((auth.basic or '').encode()).decode()}"  # RFC 7617, with its charset UTF-8
 
 
 def retry_policy(fetch: FetchConfig) -> RetryPolicy:
@@ -310,7 +377,7 @@ def client_for(path: Path | None) -> Iterator[Client]:
     loop = Loop(fetch.selector)
     fetcher = make_fetcher(loop, fetch)
     try:
-        yield Client(loop, fetcher, max_redirects=fetch.redirects, max_body=fetch.max_body)
+        yield Client(loop, fetcher, make_credentials(fetch), max_redirects=fetch.redirects, max_body=fetch.max_body)
     finally:
         fetcher.close()
         loop.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ from pipeline.fetch.content import decode
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop
 from pipeline.model import Failure, Headers, Request, Response
+from pipeline.runner.credentials import Credentials
 from pipeline.runner.outcome import Next, decide
 
 
@@ -33,16 +35,28 @@ class Fetched(msgspec.Struct):
     elapsed: float = 0.0
 
 
+class Asked(NamedTuple):
+    """A request on its way: its place in the list, what was asked, and a hash of the cookies that went with it."""
+
+    place: int
+    request: Request
+    cookies: bytes
+
+
 class Client:
     """Fetches a list of requests at the fetcher's concurrency. `max_body` bounds the decoded body in bytes."""
 
-    def __init__(self, loop: Loop, fetcher: Fetcher, *, max_redirects: int, max_body: int) -> None:
+    def __init__(
+        self, loop: Loop, fetcher: Fetcher, credentials: Credentials, *, max_redirects: int, max_body: int
+    ) -> None:
         self._loop = loop
         self._fetcher = fetcher
+        self._credentials = credentials
         self._max_redirects = max_redirects
         self._max_body = max_body
         self._waiting: deque[tuple[int, Request]] = deque()
-        self._running: dict[int, tuple[int, Request]] = {}  # id of a request in flight -> (place, the request)
+        self._running: dict[int, Asked] = {}  # by the id of the request in flight
+        self._sent: dict[tuple[int, str, str], bytes] = {}  # (place, method, URL) in a chain -> hash of its cookies
         self._elapsed: dict[int, float] = {}
         self._results: dict[int, Fetched] = {}
 
@@ -58,32 +72,42 @@ class Client:
         while self._fetcher.done:
             self._take(self._fetcher.done.popleft())
         while self._waiting and self._fetcher.room > 0:
-            place, request = self._waiting.popleft()
-            self._running[id(request)] = place, request
-            self._fetcher.start(request)
+            self._send(*self._waiting.popleft())
         if not self._waiting and not self._running:
             self._loop.stop()
 
+    def _send(self, place: int, request: Request) -> None:
+        sent = msgspec.structs.replace(request, headers=dict(request.headers))
+        self._credentials.put_on(sent)
+        self._running[id(sent)] = Asked(place, request, self._credentials.signature(request.url))
+        self._fetcher.start(sent)
+
     def _take(self, outcome: Response | Failure) -> None:
-        place, request = self._running.pop(id(outcome.request))
-        elapsed = self._elapsed[place] = self._elapsed.get(place, 0.0) + outcome.elapsed
+        asked = self._running.pop(id(outcome.request))
+        elapsed = self._elapsed[asked.place] = self._elapsed.get(asked.place, 0.0) + outcome.elapsed
         decision = decide(outcome)
         if isinstance(outcome, Failure):
-            done = Fetched(request.url, request.url, decision.fate, error=decision.detail)
+            url = asked.request.url
+            done = Fetched(url, url, decision.fate, error=decision.detail)
         else:
-            target = self._target(request, outcome) if decision.next is Next.REDIRECT else None
+            self._credentials.take(outcome)
+            target = self._target(asked, outcome) if decision.next is Next.REDIRECT else None
             if target is not None:
-                self._waiting.appendleft((place, target))
+                self._waiting.appendleft((asked.place, target))
                 return
-            done = self._answer(request, outcome)
+            done = self._answer(asked.request, outcome)
         done.elapsed = elapsed
-        self._results[place] = done
+        self._results[asked.place] = done
 
-    def _target(self, request: Request, response: Response) -> Request | None:
+    def _target(self, asked: Asked, response: Response) -> Request | None:
+        """Where a redirect leads; None for one too many, and for a loop: the same request with the same cookies."""
+        request = asked.request
+        self._sent[asked.place, request.method, request.url] = asked.cookies
         target = redirect(request, response.status, response.header("location") or "")
-        if target is None or len(target.hops) > self._max_redirects or target.url in target.hops:
+        if target is None or len(target.hops) > self._max_redirects:
             return None
-        return target
+        before = self._sent.get((asked.place, target.method, target.url))
+        return None if before is not None and before == self._credentials.signature(target.url) else target
 
     def _answer(self, request: Request, response: Response) -> Fetched:
         decision = decide(response)

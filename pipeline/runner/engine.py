@@ -20,15 +20,17 @@ from random import Random
 from typing import NamedTuple
 
 from pipeline.crawl.frontier import Entry, Frontier
-from pipeline.crawl.redirect import redirect
-from pipeline.crawl.scope import Scope
 from pipeline.errors import PluginError
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
 from pipeline.model import Failure, NewRequest, PageJob, PageResult, Request, Response
+from pipeline.runner.credentials import Credentials
 from pipeline.runner.openrun import OpenRun
-from pipeline.runner.outcome import Decision, Next, RetryPolicy, decide
-from pipeline.url import fingerprint, host_of
+from pipeline.runner.outcome import Next, RetryPolicy, decide
+from pipeline.runner.politeness import Advice, HostManners
+from pipeline.runner.redirects import Redirector, identity
+from pipeline.runner.robots_gate import Refusal, RobotsGate, State
+from pipeline.runner.summary import LinkCounts
 from pipeline.workers.pool import InlinePool
 
 GRACE = 8.0  # seconds that a stopping run lets its running requests finish; below Docker's ten
@@ -45,12 +47,11 @@ class Limits(NamedTuple):
     bytes: int | None = None
 
 
-class Links(NamedTuple):
-    """How links and redirects turned out: found = new + duplicate."""
+class Flight(NamedTuple):
+    """A request on its way: its entry, and a hash of the cookies that went with it."""
 
-    found: int = 0
-    new: int = 0
-    duplicate: int = 0
+    entry: Entry
+    cookies: bytes
 
 
 class Engine:
@@ -62,35 +63,38 @@ class Engine:
         loop: Loop,
         fetcher: Fetcher,
         frontier: Frontier,
-        scope: Scope,
+        robots: RobotsGate,
+        manners: HostManners,
+        credentials: Credentials,
+        redirector: Redirector,
         pool: InlinePool,
         open_run: OpenRun,
         prepare: Callable[[Request], Request],
         retry: RetryPolicy,
         limits: Limits,
-        max_redirects: int = 10,
         strict: bool = False,
         random: Random | None = None,
     ) -> None:
         self.loop = loop
         self.fetcher = fetcher
         self.frontier = frontier
-        self.scope = scope
+        self.robots = robots
+        self.redirector = redirector
         self.pool = pool
         self.open_run = open_run
+        self._manners = manners
+        self._credentials = credentials
         self._prepare = prepare
         self._retry = retry
         self._limits = limits
-        self._max_redirects = max_redirects
         self._strict = strict
         self._random = random or Random()
-        self._fetching: dict[int, Entry] = {}  # id of the request in flight -> its entry
+        self._fetching: dict[int, Flight] = {}  # by the id of the request in flight
         self._wake: Timer | None = None
-        self.links = self.redirects = Links()
+        self.links = LinkCounts()
         self.bad_links = 0
         self.seeds: list[Entry] = []
-        self.redirected_to: dict[bytes, Entry] = {}
-        self.requests = 0  # attempts sent
+        self.requests = 0  # attempts sent, those for robots.txt apart
         self.bytes = 0
         self.faults: Counter[tuple[str, str]] = Counter()  # (plugin, "hook: message") -> pages or items
         self.plugin_seconds: Counter[str] = Counter()
@@ -134,42 +138,59 @@ class Engine:
             self.loop.stop()
 
     def _idle(self) -> bool:
-        if self._fetching or self.pool.busy or self.pool.done:
+        if self._fetching or self.pool.busy or self.pool.done or self.fetcher.done:
             return False
-        return self.stopped is not None or not self.frontier.pending
+        return self.stopped is not None or not (self.frontier.pending or self.frontier.active)
 
     def _take_fetched(self) -> None:
         done = self.fetcher.done
         while done:
             outcome = done.popleft()
-            entry = self._fetching.pop(id(outcome.request))
-            decision = decide(outcome)
-            if isinstance(outcome, Response):
-                self._count_bytes(outcome)
-            if self._retry.wants(decision, entry.attempts):
-                wait = self._retry.wait(entry.attempts, self._random.random)
-                self.frontier.retry(entry, self.loop.now + wait)
-            elif isinstance(outcome, Failure) or decision.next is Next.END:
-                self._finish(entry, decision.fate, decision.detail, outcome)
-            elif decision.next is Next.REDIRECT:
-                self._follow_redirect(entry, outcome, decision)
-            else:
-                self._parse(entry, outcome)
+            if not self.robots.take(outcome, self.loop.now):
+                self._take_outcome(self._fetching.pop(id(outcome.request)), outcome)
+        while self.robots.delays:
+            self._manners.slow_down(*self.robots.delays.popleft())
+        while self.robots.released:
+            self.frontier.put_back(self.robots.released.popleft(), self.loop.now)
 
-    def _count_bytes(self, response: Response) -> None:
+    def _take_outcome(self, flight: Flight, outcome: Response | Failure) -> None:
+        """Decide what one attempt came to: again, elsewhere, over, or on to parse."""
+        entry = flight.entry
+        decision = decide(outcome)
+        if isinstance(outcome, Response) and self._was_told_to_wait(entry, outcome):
+            return
+        if self._retry.wants(decision, entry.attempts):
+            self.frontier.retry(entry, self.loop.now + self._retry.wait(entry.attempts, self._random.random))
+        elif isinstance(outcome, Failure):
+            self.frontier.finish(entry, decision.fate, detail=decision.detail)
+        elif decision.next is Next.END:
+            self.frontier.finish(entry, decision.fate, detail=decision.detail, status=outcome.status)
+        elif decision.next is Next.REDIRECT:
+            location = outcome.header("location") or ""
+            self.redirector.follow(entry, outcome.status, location, flight.cookies, self.loop.now)
+        else:
+            self._parse(flight, outcome)
+
+    def _was_told_to_wait(self, entry: Entry, response: Response) -> bool:
+        """Take what an answer says beside its body; True if the request waits or is left to the next run."""
+        self._credentials.take(response)
         self.bytes += len(response.body)
         if self._limits.bytes is not None and self.bytes > self._limits.bytes:
             self.stop("bytes")
-
-    def _finish(self, entry: Entry, fate: str, detail: str, outcome: Response | Failure) -> None:
-        status = outcome.status if isinstance(outcome, Response) else None
-        self.frontier.finish(entry, fate, detail=detail, status=status)
-        log.debug("%s %s %s", fate, entry.request.url, detail)
+        advice = self._manners.answered(entry, response, self.loop.now)
+        if advice is Advice.ASK_AGAIN:
+            self.frontier.put_back(entry, self.loop.now)
+        elif advice is Advice.DEFER:
+            detail = f"HTTP {response.status}; the host asks to wait longer than fetch.retry_after.max"
+            self.frontier.finish(entry, "deferred:retry_after", detail=detail, status=response.status)
+            assert entry.host is not None
+            self.frontier.end_host(entry.host.name, "deferred:retry_after", detail)
+        return advice is not Advice.GO_ON
 
     # --- pages -------------------------------------------------------------------------------------------------------
 
-    def _parse(self, entry: Entry, response: Response) -> None:
-        request = entry.request
+    def _parse(self, flight: Flight, response: Response) -> None:
+        request = flight.entry.request
         assert request.page is not None, "a request without a page rule was fetched"
         job = PageJob(
             url=request.url,
@@ -180,22 +201,30 @@ class Engine:
             carry=request.carry,
             depth=request.depth,
         )
-        self.pool.submit((entry, response.status), job)
+        self.pool.submit((flight, response.status), job)
 
     def _take_parsed(self) -> None:
         done = self.pool.done
         while done:
-            (entry, status), result = done.popleft()
+            (flight, status), result = done.popleft()
             self._charge(result)
             fate, detail = page_fate(result)
-            self.frontier.finish(entry, fate, detail=detail, status=status)
-            if fate != "fetched":
+            if fate == "fetched" and result.refresh is not None:
+                self.redirector.follow(flight.entry, 302, result.refresh, flight.cookies, self.loop.now)
                 continue
-            self.open_run.add(entry.request, status, result)
-            self.missing.update(result.missing)
-            for new in result.requests:
-                self._add_link(entry, new)
-            self._count_links(result)
+            self.frontier.finish(flight.entry, fate, detail=detail, status=status)
+            if fate == "fetched":
+                self._keep(flight.entry, status, result)
+
+    def _keep(self, entry: Entry, status: int, result: PageResult) -> None:
+        self.open_run.add(entry.request, status, result)
+        self.missing.update(result.missing)
+        for new in result.requests:
+            self._add_link(entry, new)
+        again = result.links_found - len(result.requests)  # equal links on one page came back once
+        self.links.found += again
+        self.links.duplicate += again
+        self.bad_links += result.bad_links
 
     def _charge(self, result: PageResult) -> None:
         self.plugin_seconds.update(result.seconds)
@@ -212,55 +241,19 @@ class Engine:
     def _add_link(self, parent: Entry, new: NewRequest) -> None:
         new.request.depth = parent.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
         added = self.frontier.add(new.request, new.fingerprint, parent=parent)
-        found, fresh, duplicate = self.links
-        self.links = Links(found + 1, fresh + added, duplicate + (not added))
-
-    def _count_links(self, result: PageResult) -> None:
-        again = result.links_found - len(result.requests)  # equal links on one page came back once
-        found, fresh, duplicate = self.links
-        self.links = Links(found + again, fresh, duplicate + again)
-        self.bad_links += result.bad_links
-
-    # --- redirects ---------------------------------------------------------------------------------------------------
-
-    def _follow_redirect(self, entry: Entry, response: Response, decision: Decision) -> None:
-        request = entry.request
-        target = redirect(request, response.status, response.header("location") or "")
-        problem = self._redirect_problem(request, target)
-        if target is None or problem:
-            self._finish(entry, f"failed:http_{response.status}", problem, response)
-            return
-        self._finish(entry, decision.fate, f"to {target.url}", response)
-        if request.seed and not request.hops:
-            self.scope.adopt(host_of(target.url))
-        mark = identity(target)
-        added = self.frontier.add(target, mark, parent=entry)
-        self.redirected_to[entry.fingerprint] = self.frontier.entries[mark]
-        found, fresh, duplicate = self.redirects
-        self.redirects = Links(found + 1, fresh + added, duplicate + (not added))
-
-    def _redirect_problem(self, request: Request, target: Request | None) -> str:
-        if target is None:
-            return "redirect to something that is no URL"
-        if len(target.hops) > self._max_redirects:
-            return f"more than {self._max_redirects} redirects"
-        if target.url in target.hops and target.method == request.method:
-            return f"redirect loop through {target.url}"
-        return ""
+        self.links.found += 1
+        self.links.new += added
+        self.links.duplicate += not added
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
     def _start_fetches(self) -> None:
-        frontier = self.frontier
-        if self._cap_reached():
-            if not frontier.active:
-                frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
-            return
-        now = self.loop.now
-        while self._room():
-            entry = frontier.next(now)
-            if entry is None:
-                return
+        frontier, now = self.frontier, self.loop.now
+        while self.stopped is None and (request := self.robots.next(now)) is not None:
+            self.fetcher.start(request)
+        if self._cap_reached() and not frontier.active:
+            frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
+        while self._room() and (entry := frontier.next(now)) is not None:
             self._start(entry)
 
     def _room(self) -> bool:
@@ -276,17 +269,35 @@ class Engine:
         return most is not None and self.frontier.fates["fetched"] + self.frontier.active >= most
 
     def _start(self, entry: Entry) -> None:
+        """Ask for a page, if robots.txt lets us; until that is known the entry keeps its place at its host."""
+        url = entry.request.url
+        allowed = self.robots.judge(url)
+        if isinstance(allowed, Refusal):
+            self.frontier.finish(entry, allowed.fate, detail=allowed.detail)
+        elif allowed is State.UNKNOWN:
+            self.robots.hold(entry, self.loop.now)
+            if (request := self.robots.next(self.loop.now)) is not None:
+                self.fetcher.start(request)
+        else:
+            self._send(entry)
+
+    def _send(self, entry: Entry) -> None:
         try:
             request = self._prepare(entry.request)
         except PluginError as error:
             self.frontier.finish(entry, "failed:plugin", detail=str(error))
             return
-        self._fetching[id(request)] = entry
+        self._credentials.put_on(request)
+        self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url))
         self.requests += 1
         self.fetcher.start(request)
 
     def _set_timer(self) -> None:
-        when = self.frontier.next_time() if self._room() else None
+        """One timer for the next moment at which something may start."""
+        times = [self.robots.next_time()] if self.stopped is None else []
+        if self._room():
+            times.append(self.frontier.next_time())
+        when = min((time for time in times if time is not None), default=None)
         if self._wake is not None:
             if when is not None and self._wake.when == when:
                 return
@@ -298,11 +309,6 @@ class Engine:
 
 def _nothing() -> None:
     """The frontier's timer only ends the poll; `tick` does the work."""
-
-
-def identity(request: Request) -> bytes:
-    """The fingerprint of a request whose page rule is resolved."""
-    return fingerprint(request.method, request.url, request.body, request.page, request.carry)
 
 
 def page_fate(result: PageResult) -> tuple[str, str]:

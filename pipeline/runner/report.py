@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from pipeline.crawl.frontier import Entry
-from pipeline.runner.engine import Engine, Links
-from pipeline.runner.summary import ItemCounts, LinkCounts, PluginCost, Summary, UrlProblem
+from pipeline.runner.engine import Engine
+from pipeline.runner.summary import ItemCounts, PluginCost, Summary, UrlProblem
 from pipeline.url import host_of
 
 MOST_PROBLEMS = 200  # URLs that are told one by one; the counts are always whole
@@ -22,8 +22,9 @@ def fill(summary: Summary, engine: Engine) -> None:
     summary.pending = frontier.discovered - frontier.fates.total()
     summary.requests = engine.requests
     summary.bytes = engine.bytes
-    summary.links = _links(engine.links)
-    summary.redirects = _links(engine.redirects)
+    summary.links = engine.links
+    summary.redirects = engine.redirector.counts
+    summary.robots_requests = engine.robots.requests
     summary.bad_links = engine.bad_links
     summary.missing = dict(sorted(engine.missing.items()))
     summary.items = ItemCounts(
@@ -45,14 +46,14 @@ def sources_available(engine: Engine) -> bool:
 
 def _reached(engine: Engine, entry: Entry) -> bool:
     seen = set()
-    while entry.fate == "redirected" and entry.fingerprint in engine.redirected_to and entry.fingerprint not in seen:
+    while (
+        entry.fate == "redirected"
+        and entry.fingerprint in engine.redirector.target_of
+        and entry.fingerprint not in seen
+    ):
         seen.add(entry.fingerprint)
-        entry = engine.redirected_to[entry.fingerprint]
+        entry = engine.redirector.target_of[entry.fingerprint]
     return entry.fate in (None, "fetched", "not_modified", "not_due", "rejected:limit")
-
-
-def _links(links: Links) -> LinkCounts:
-    return LinkCounts(links.found, links.new, links.duplicate)
 
 
 def _hosts(engine: Engine) -> dict[str, dict[str, int]]:

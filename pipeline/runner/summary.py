@@ -57,6 +57,7 @@ class Summary(msgspec.Struct):
     pending: int = 0
     fates: dict[str, int] = {}
     requests: int = 0
+    robots_requests: int = 0
     bytes: int = 0
     links: LinkCounts = msgspec.field(default_factory=LinkCounts)
     redirects: LinkCounts = msgspec.field(default_factory=LinkCounts)

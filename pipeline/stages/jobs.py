@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
+from pipeline.crawl.redirect import meta_refresh
 from pipeline.errors import FetchError
 from pipeline.fetch.content import decode
 from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request
@@ -23,6 +24,7 @@ from pipeline.stages.values import UnfitError, settled
 
 __all__ = ["MAX_BODY", "PageRunner", "RuleBook"]
 
+SOON: Final = 5.0  # seconds: a later refresh is there for readers, not a redirect
 MAX_BODY: Final = 16 * 1024 * 1024  # bytes of a body without its content codings
 
 
@@ -93,6 +95,8 @@ class PageRunner:
             if self._admit:
                 requests = self._admitted(links.absolute(requests, result), page, result)
             links.enter(requests, result)
+        elif not result.items and page.kind == "html":
+            result.refresh = _refresh(page)
 
     def _collect(
         self, step: Step, page: Page, entries: list[Entry], requests: list[Request], result: PageResult
@@ -135,6 +139,12 @@ class PageRunner:
                 raise AnswerError(f"left {short(request)} in the list; expected Requests")
             self._check(request)
         return answer
+
+
+def _refresh(page: Page) -> str | None:
+    """Where a page that gave nothing sends its reader on at once, as sites did before redirects were easy."""
+    found = meta_refresh(page.text, page.base_url)
+    return found[1] if found is not None and found[0] <= SOON and found[1] != page.url else None
 
 
 def _iterable(answer: Any) -> Iterable[Any]:

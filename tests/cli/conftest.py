@@ -13,15 +13,19 @@ from typing import Any
 
 import pytest
 
-Answer = tuple[int, dict[str, str], str]
+Answer = tuple[int, dict[str, str], str | bytes]
 
 
 class Site:
-    """Pages by path; `log` has every request line in order. A list of answers is given one after another."""
+    """Pages by path. A list of answers is given one after another; a function is given the request's headers.
+
+    `log` has every request line but those for robots.txt, `seen` (path, headers) of every request, in order.
+    """
 
     def __init__(self) -> None:
-        self.pages: dict[str, Answer | list[Answer]] = {}
+        self.pages: dict[str, Answer | list[Answer] | Callable[[dict[str, str]], Answer]] = {}
         self.log: list[str] = []
+        self.seen: list[tuple[str, dict[str, str]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -39,8 +43,15 @@ class Site:
         self._server.server_close()
         self._thread.join(5)
 
-    def _answer(self, path: str) -> Answer:
+    def asked(self, path: str) -> list[dict[str, str]]:
+        """The headers of each request for a path."""
+        return [headers for asked, headers in self.seen if asked == path]
+
+    def _answer(self, path: str, headers: dict[str, str]) -> Answer:
+        self.seen.append((path, headers))
         answer = self.pages.get(path, (404, {}, "nothing here"))
+        if callable(answer):
+            return answer(headers)
         if isinstance(answer, list):
             return answer.pop(0) if len(answer) > 1 else answer[0]
         return answer
@@ -54,9 +65,10 @@ class Site:
             def _respond(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length).decode()
-                site.log.append(f"{self.command} {self.path}{' ' + body if body else ''}")
-                status, headers, text = site._answer(self.path)
-                data = text.encode()
+                if self.path != "/robots.txt":
+                    site.log.append(f"{self.command} {self.path}{' ' + body if body else ''}")
+                status, headers, text = site._answer(self.path, dict(self.headers.items()))
+                data = text.encode() if isinstance(text, str) else text
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

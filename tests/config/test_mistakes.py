@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages stand here in one line, as they are printed
 """Mistakes of users, each with the exact message: place, key path, expectation, finding, what to do."""
 
 from __future__ import annotations

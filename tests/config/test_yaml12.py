@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the table of scalars reads best in few lines
 """Reading YAML: scalars of YAML 1.2, marks, and everything that is refused."""
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SCALARS: list[tuple[str, Any]] = [
         (text, text)
         for text in (
             "no", "yes", "on", "off", "y", "1:30", "190:20:30", "2024-01-01", "2024-01-01T10:00:00Z", "0x10", "0o17", "0b1", "1_000",
-            "nUll", "tRUE", "1e", "e5", "+", "-", ".", "1.2.3", "１２", "inf", "nan", "9" * 1001, "<<x", "=",
+            "nUll", "tRUE", "1e", "e5", "+", ".", "1.2.3", "\uff11", "inf", "nan", "9" * 1001, "<<x", "=",
         )
     ],
 ]  # fmt: skip
@@ -168,7 +169,7 @@ def corpus(name: str) -> list[dict[str, Any]]:
 
 
 # libyaml reads these although YAML 1.2 forbids them, each harmless: what is read is what the text seems to say.
-LENIENT = {"9KBC/00", "DK95/01", "CXX2/00"}
+LENIENT = {"DK95/01", "S98Z/00", "SU5Z/00"}
 
 
 def test_what_yaml_forbids_is_refused() -> None:

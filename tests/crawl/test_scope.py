@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,30 @@ PATTERNS = [
 @pytest.mark.parametrize(("pattern", "url", "fits"), PATTERNS)
 def test_pattern(pattern: str, url: str, fits: bool) -> None:
     assert Pattern(pattern).matches(url) is fits
+
+
+def slow_match(glob: str, path: str) -> bool:
+    """Wildcards by definition: try everything."""
+    if not glob:
+        return not path
+    if glob.startswith("**"):
+        return any(slow_match(glob[2:], path[at:]) for at in range(len(path) + 1))
+    if glob[0] == "*":
+        segment = path.partition("/")[0]
+        return any(slow_match(glob[1:], path[at:]) for at in range(len(segment) + 1))
+    return path[:1] == glob[0] and slow_match(glob[1:], path[1:])
+
+
+@given(st.text("ab/*", max_size=9), st.text("ab/", max_size=9))
+def test_globs_mean_what_wildcards_mean(glob: str, path: str) -> None:
+    assert Pattern(f"/{glob}").matches(f"http://h/{path}") is slow_match(f"/{glob}", f"/{path}")
+
+
+@pytest.mark.parametrize("glob", ["/" + "*a" * 25 + "b", "/" + "**a" * 25 + "b", "/" + "*a**" * 12 + "b"])
+def test_many_stars_cost_little(glob: str) -> None:
+    begin = time.perf_counter()
+    assert not Pattern(glob).matches("http://h/" + "a" * 8000)
+    assert time.perf_counter() - begin < 1.0  # it would be hours with plain wildcards
 
 
 @pytest.mark.parametrize("text", ["re:[", "basket", "https://a/**", ""])

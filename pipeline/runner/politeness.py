@@ -1,0 +1,81 @@
+"""How hosts are treated by what they answer: pauses when they ask for quiet, a delay that follows their speed.
+
+The logic is that of `crawl.throttle`; here it is kept per host and told to the frontier, which does the waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from pipeline.crawl.frontier import Entry, Frontier
+from pipeline.crawl.throttle import AutoThrottle, HostPause, asks_for_quiet, retry_after
+from pipeline.model import Response
+
+
+class Advice(Enum):
+    """What to do with the request that was answered."""
+
+    GO_ON = auto()
+    ASK_AGAIN = auto()  # the host is paused; no attempt was used
+    DEFER = auto()  # the host has been waited for long enough: leave it to the next run
+
+
+class HostManners:
+    """Per-host pauses and delays of a run.
+
+    `max_wait` is `retry_after.max` in seconds, None where Retry-After is not obeyed; `throttled(host)` says whether the
+    delay of a host follows its speed. `wall` gives epoch seconds, `rng` numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        frontier: Frontier,
+        *,
+        max_wait: float | None,
+        throttled: Callable[[str], bool],
+        wall: Callable[[], float],
+        rng: Callable[[], float],
+    ) -> None:
+        self._frontier = frontier
+        self._max_wait = max_wait
+        self._throttled = throttled
+        self._wall = wall
+        self._rng = rng
+        self._pauses: dict[str, HostPause] = {}
+        self._throttles: dict[str, AutoThrottle | None] = {}
+
+    def answered(self, entry: Entry, response: Response, now: float) -> Advice:
+        """Take note of an answer."""
+        host = entry.host
+        assert host is not None, "an answer to a request that was never queued"
+        self._adapt(host.name, response)
+        asked = retry_after(response.header("retry-after"), self._wall())
+        pause = self._pauses.get(host.name)
+        if self._max_wait is None or not asks_for_quiet(response.status, asked):
+            if pause is not None:
+                pause.answered()
+            return Advice.GO_ON
+        if pause is None:
+            pause = self._pauses[host.name] = HostPause(self._max_wait)
+        if not pause.refuse(now, asked, self._rng):
+            return Advice.DEFER
+        self._frontier.pause(host.name, pause.until)
+        return Advice.ASK_AGAIN
+
+    def slow_down(self, name: str, delay: float) -> None:
+        """A host asked for this delay between requests (Crawl-delay): never less from now on."""
+        host = self._frontier.hosts.get(name)
+        if host is not None and delay > host.politeness.delay:
+            host.politeness = host.politeness._replace(delay=delay)
+            self._throttles.pop(name, None)  # it starts again, from the longer delay
+
+    def _adapt(self, name: str, response: Response) -> None:
+        host = self._frontier.hosts[name]
+        if name not in self._throttles:
+            delay = host.politeness.delay
+            self._throttles[name] = AutoThrottle(delay) if delay > 0 and self._throttled(name) else None
+        throttle = self._throttles[name]
+        if throttle is not None:
+            delay = throttle.observe(response.elapsed, ok=response.status < 400)
+            host.politeness = host.politeness._replace(delay=delay)

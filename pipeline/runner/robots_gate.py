@@ -1,0 +1,207 @@
+"""The robots gate: no page of an origin is asked for before its robots.txt has been (RFC 9309).
+
+It is pure: time comes in as `now`, requests go out by `next`, outcomes come in by `take`, and entries that were held
+come out in `released`, to be queued again. What an outcome means:
+
+    2xx                              its rules, of the first 512 KiB
+    4xx but 429, too many redirects  there are no rules: everything is allowed
+    5xx, 429, a broken answer        tried again as any request, then nothing is allowed: `rejected:robots`
+    dns, connect, tls                the pages' fate is the same, since they cannot be had either; nothing is asked
+    refused by policy                the page's own request says why
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+
+from pipeline.crawl.frontier import Entry
+from pipeline.crawl.redirect import redirect
+from pipeline.crawl.robots import Robots
+from pipeline.errors import FetchError, PolicyError
+from pipeline.fetch.content import Decoder, content_codings
+from pipeline.model import Failure, Request, Response
+from pipeline.runner.outcome import Next, RetryPolicy, decide
+from pipeline.url import Origin, normalise, origin_of
+
+MOST_TEXT = 512 * 1024  # bytes of a robots.txt that are read; RFC 9309 asks for 500 KiB at least
+MOST_HOPS = 5  # redirects that are followed, RFC 9309, 2.3.1.2
+UNREACHABLE = ("failed:dns", "failed:connect", "failed:tls")
+
+
+class RobotsRules(NamedTuple):
+    """`fetch.robots`: whether to obey, and up to which Crawl-delay (None: Crawl-delay is not kept to)."""
+
+    obey: bool = True
+    max_crawl_delay: float | None = 60.0
+
+
+class Refusal(NamedTuple):
+    """The fate of a page that may not be asked for, and why in words."""
+
+    fate: str
+    detail: str
+
+
+class State(Enum):
+    """What is known of an origin's robots.txt."""
+
+    UNKNOWN = "unknown"
+    ALLOWED = "allowed"
+
+
+class _Origin:
+    """One origin: the rules or the refusal for all of it once known, and the entries that wait for that."""
+
+    __slots__ = ("attempts", "held", "hops", "known", "refusal", "rules", "url")
+
+    def __init__(self, origin: Origin) -> None:
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        self.url = normalise(f"{origin.scheme}://{host}:{origin.port}/robots.txt") or ""
+        self.known = False
+        self.rules: Robots | None = None
+        self.refusal: Refusal | None = None
+        self.held: list[Entry] = []
+        self.attempts = 0
+        self.hops = 0
+
+
+class RobotsGate:
+    """Decides for every page whether robots.txt allows it, fetching robots.txt first. `agent` is the User-Agent."""
+
+    def __init__(self, rules: RobotsRules, *, agent: str, retry: RetryPolicy, rng: Callable[[], float]) -> None:
+        self._rules = rules
+        self._agent = agent
+        self._retry = retry
+        self._rng = rng
+        self._origins: dict[Origin, _Origin] = {}
+        self._asked: dict[int, tuple[_Origin, Request]] = {}  # id of a request in flight -> whose it is
+        self._due: list[tuple[float, int, _Origin, Request]] = []
+        self._tie = count()
+        self.released: deque[Entry] = deque()
+        self.delays: deque[tuple[str, float]] = deque()  # (host, its Crawl-delay in seconds) as they become known
+        self.requests = 0
+
+    @property
+    def busy(self) -> bool:
+        """True while a robots.txt is under way or due."""
+        return bool(self._asked or self._due or self.released)
+
+    def judge(self, url: str) -> Refusal | State:
+        """May this page be asked for? UNKNOWN: hold the entry, and it comes back in `released`."""
+        if not self._rules.obey:
+            return State.ALLOWED
+        origin = self._origins.get(origin_of(url))
+        if origin is None or not origin.known:
+            return State.UNKNOWN
+        if origin.refusal is not None:
+            return origin.refusal
+        if origin.rules is None or origin.rules.allows(url, self._agent):
+            return State.ALLOWED
+        verdict = origin.rules.explain(url, self._agent)
+        return Refusal("rejected:robots", f"{origin.url} line {verdict.line}: {verdict.rule}")
+
+    def hold(self, entry: Entry, now: float) -> None:
+        """Keep an entry until the robots.txt of its origin is known; the first one has it asked for."""
+        name = origin_of(entry.request.url)
+        origin = self._origins.get(name)
+        if origin is None:
+            origin = self._origins[name] = _Origin(name)
+            self._ask(origin, Request(origin.url), now)
+        origin.held.append(entry)
+
+    def next(self, now: float) -> Request | None:
+        """A robots.txt to ask for now, or None."""
+        if not self._due or self._due[0][0] > now:
+            return None
+        _, _, origin, request = heappop(self._due)
+        origin.attempts += 1
+        self.requests += 1
+        self._asked[id(request)] = origin, request
+        return request
+
+    def next_time(self) -> float | None:
+        """When `next` will have something; None if nothing is due."""
+        return self._due[0][0] if self._due else None
+
+    def take(self, outcome: Response | Failure, now: float) -> bool:
+        """Take the outcome if it is that of a robots.txt."""
+        found = self._asked.pop(id(outcome.request), None)
+        if found is None:
+            return False
+        origin, request = found
+        decision = decide(outcome)
+        if isinstance(outcome, Failure):
+            self._failed(origin, request, outcome.error, now)
+        elif decision.next is Next.REDIRECT:
+            self._redirected(origin, redirect(request, outcome.status, outcome.header("location") or ""), now)
+        elif decision.next is Next.PARSE:
+            self._settle(origin, rules=Robots(text_of(outcome)))
+        elif outcome.status >= 500 or outcome.status == 429:
+            self._deny_later(origin, request, f"HTTP {outcome.status}", now)
+        else:
+            self._settle(origin)
+        return True
+
+    # --- one robots.txt ----------------------------------------------------------------------------------------------
+
+    def _ask(self, origin: _Origin, request: Request, due: float) -> None:
+        heappush(self._due, (due, next(self._tie), origin, request))
+
+    def _redirected(self, origin: _Origin, target: Request | None, now: float) -> None:
+        origin.hops += 1
+        if target is None or origin.hops > MOST_HOPS:
+            self._settle(origin)
+        else:
+            origin.attempts = 0
+            self._ask(origin, target, now)
+
+    def _failed(self, origin: _Origin, request: Request, error: FetchError, now: float) -> None:
+        if isinstance(error, PolicyError):
+            self._settle(origin)
+        elif error.retry_word in self._retry.on and origin.attempts < self._retry.attempts:
+            self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
+        else:
+            fate = error.fate if error.fate in UNREACHABLE else "rejected:robots"
+            self._settle(origin, refusal=Refusal(fate, f"{origin.url} could not be had: {error}"))
+
+    def _deny_later(self, origin: _Origin, request: Request, why: str, now: float) -> None:
+        if origin.attempts < self._retry.attempts:
+            self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
+        else:
+            detail = f"{origin.url} answered {why}, which forbids everything (RFC 9309, 2.3.1.4)"
+            self._settle(origin, refusal=Refusal("rejected:robots", detail))
+
+    def _settle(self, origin: _Origin, *, rules: Robots | None = None, refusal: Refusal | None = None) -> None:
+        origin.known, origin.rules, origin.refusal = True, rules, refusal
+        if rules is not None:
+            self._keep_delay(origin, rules)
+        self.released.extend(origin.held)
+        origin.held.clear()
+
+    def _keep_delay(self, origin: _Origin, rules: Robots) -> None:
+        most = self._rules.max_crawl_delay
+        delay = rules.crawl_delay(self._agent)
+        if delay is None or most is None:
+            return
+        if delay > most:
+            detail = f"{origin.url} asks for a Crawl-delay of {delay:g} s, more than fetch.robots.max_crawl_delay"
+            origin.refusal = Refusal("rejected:robots", detail)
+        else:
+            self.delays.append((origin_of(origin.url).host, delay))
+
+
+def text_of(response: Response) -> bytes:
+    """The first `MOST_TEXT` bytes of a robots.txt, content coding undone; what cannot be decoded is left out."""
+    text = bytearray()
+    with contextlib.suppress(FetchError):  # too much, or broken from here on: what came before still counts
+        decoder = Decoder(content_codings(response.headers), MOST_TEXT)
+        for start in range(0, len(response.body), 4096):
+            text += decoder.feed(response.body[start : start + 4096])
+        decoder.finish()
+    return bytes(text)
