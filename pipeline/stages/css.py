@@ -8,12 +8,13 @@ leaves out and why. Knows no tree: `Selector` is compiled once and used on many 
 from __future__ import annotations
 
 import re
-import warnings
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-import soupsieve
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+if TYPE_CHECKING:
+    from soupsieve import SoupSieve
 
 Parser: TypeAlias = Literal["auto", "lexbor", "soup"]
 Engine: TypeAlias = Literal["lexbor", "soup"]
@@ -32,7 +33,6 @@ _TOKEN = re.compile(
     r"(?i)(?P<function>:(?:has|is|not|where)\(\s*)|(?P<open>\(\s*)|(?P<close>\s*\))|\s*(?P<sign>[>+~,])\s*|\s+"
 )
 _CLASS_OR_ID = re.compile(r"([.#])([-\w\x80-\U0010ffff]+)")
-_POSITION = re.compile(r"(?i)\bposition (\d+)")
 
 
 class SelectorError(ValueError):
@@ -74,10 +74,10 @@ class Selector:
         self.pattern = choice.pattern
         # With `:scope` or `&` the answer for an element cannot be read off the answer for the whole page.
         self.relative = choice.pattern is not None and bool(re.search(r":scope\b|&", _mask(self.css)))
-        self._quirks: soupsieve.SoupSieve | None = None
+        self._quirks: SoupSieve | None = None
 
     @property
-    def quirks_pattern(self) -> soupsieve.SoupSieve:
+    def quirks_pattern(self) -> SoupSieve:
         """`pattern` for documents in quirks mode: classes and ids match without regard to case, as in lexbor."""
         if self._quirks is None:
             self._quirks = _sieve(_caseless(self.css))
@@ -89,7 +89,7 @@ class Selector:
 
 class _Choice(NamedTuple):
     engine: Engine
-    pattern: soupsieve.SoupSieve | None
+    pattern: SoupSieve | None
     reason: str | None
 
 
@@ -236,6 +236,15 @@ def _blank(match: re.Match[str]) -> str:
     return "_" * len(match[0])
 
 
+_IDENT = r"-?[A-Za-z_][\w-]*"
+_ATTRIBUTE = rf"""\[\s*{_IDENT}\s*(?:[~|^$*]?=\s*(?:{_IDENT}|"[^"\\]*"|'[^'\\]*')\s*)?\]"""
+_SIMPLE = rf"(?:[.#]{_IDENT}|{_ATTRIBUTE})"
+_COMPOUND = rf"(?:(?:{_IDENT}|\*){_SIMPLE}*|{_SIMPLE}+)"
+_COMPLEX = rf"{_COMPOUND}(?:(?:\s*[>+~]\s*|\s+){_COMPOUND})*"
+# Types, classes, ids, attributes and combinators, well formed: no second opinion of soupsieve is needed.
+_PLAIN = re.compile(rf"{_COMPLEX}(?:\s*,\s*{_COMPLEX})*", re.ASCII)
+
+
 def _choose(css: str, parser: Parser) -> _Choice:
     if parser not in PARSERS:
         raise ValueError(f"parser is {parser!r}; known are {', '.join(PARSERS)}")
@@ -243,6 +252,8 @@ def _choose(css: str, parser: Parser) -> _Choice:
         return _lexbor_only(css)
     if prefix := _PREFIX.search(_mask(css)):
         raise SelectorError(css, "namespace prefixes cannot be declared; leave it out", prefix.start())
+    if parser != "soup" and _PLAIN.fullmatch(css) and _lexbor_parses(css) and lexbor_differs(css) is None:
+        return _Choice("lexbor", None, None)
     pattern = _sieve(css)
     if parser == "soup":
         return _Choice("soup", pattern, "parser: soup")
@@ -284,14 +295,7 @@ def _lexbor_parses(css: str) -> bool:
     return True
 
 
-def _sieve(css: str) -> soupsieve.SoupSieve:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # `:contains()`, an older name of `:-soup-contains()`
-            # NOSTRICT: browsers allow `:has(a > b)`, which soupsieve else refuses as slow on odd trees.
-            return soupsieve.compile(css, flags=soupsieve.NOSTRICT)
-    except soupsieve.SelectorSyntaxError as error:
-        reason = str(error).partition("\n")[0]
-        found = _POSITION.search(reason)
-        reason = _POSITION.sub("", reason).replace(" at ", " ").strip() if found else reason
-        raise SelectorError(css, reason, int(found[1]) if found else None) from None
+def _sieve(css: str) -> SoupSieve:
+    from pipeline.stages.sieve import compile_sieve  # noqa: PLC0415 - 100 ms that most runs need not pay
+
+    return compile_sieve(css)

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
-
-from bs4 import BeautifulSoup
-from lxml import etree
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from pipeline import url as urls
 from pipeline.stages.css import Parser, Selector, compiled
 from pipeline.stages.encoding import decode
 from pipeline.stages.tree import Element, Group, Tree, values
-from pipeline.stages.xpath import XPathTree
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
+
+    from pipeline.stages.xpath import XPathTree
 
 Kind: TypeAlias = Literal["html", "xml", "json", "text", "binary"]
 
@@ -225,11 +226,15 @@ class Page:
         them, and prefixes must be avoided with `local-name()`. Other kinds give []. Raises `ValueError`.
         """
         if self.kind == "xml":
-            return _xpath_xml(self.body, expression)
+            from pipeline.stages.xpath import evaluate_xml  # noqa: PLC0415 - as below
+
+            return evaluate_xml(self.body, expression)
         if self.kind != "html":
             return []
         tree = self.tree
         if self._xpath is None:
+            from pipeline.stages.xpath import XPathTree  # noqa: PLC0415 - lxml is for pages that need it
+
             self._xpath = XPathTree(tree.root)
         found = self._xpath.evaluate(expression, tree.root)
         return [item if isinstance(item, (str, float, bool)) else Element(tree, item) for item in found]
@@ -299,19 +304,3 @@ def _is_json(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _xpath_xml(body: bytes, expression: str) -> list[Any]:
-    # Entities and the network stay off: a feed must not read files of ours.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True)
-    try:
-        root = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError:  # nothing that could be recovered
-        return []
-    if root is None:
-        return []
-    try:
-        result = root.xpath(expression)
-    except etree.XPathError as error:
-        raise ValueError(f"XPath {expression!r}: {error}") from None
-    return result if isinstance(result, list) else [result]

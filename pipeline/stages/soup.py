@@ -12,13 +12,15 @@ at integration points).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 from bs4 import BeautifulSoup
 from bs4.builder import HTMLTreeBuilder
 from bs4.element import Comment, Doctype, NavigableString, PageElement, Tag
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from pipeline.stages.nodes import top_nodes
 
 HTML_NS: Final = "http://www.w3.org/1999/xhtml"
 SVG_NS: Final = "http://www.w3.org/2000/svg"
@@ -59,16 +61,6 @@ def build_soup(top: Sequence[LexborNode], *, plain: bool = False) -> BeautifulSo
     """
     builder = LexborTreeBuilder(top, multi_valued_attributes=None) if plain else LexborTreeBuilder(top)
     return BeautifulSoup(_MARKUP, builder=cast("Any", builder))
-
-
-def top_nodes(parser: LexborHTMLParser) -> Iterator[LexborNode]:
-    """The children of the document: comments, doctype, the root element."""
-    root = parser.root
-    document = root.parent if root is not None else None
-    node = document.first_child if document is not None else None
-    while node is not None:
-        yield node
-        node = node.next
 
 
 def node_of(tag: Tag) -> LexborNode | None:

@@ -11,15 +11,18 @@ for those in every element would cost more than the text itself, so the tree fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from bs4 import BeautifulSoup
-from bs4.element import Tag
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipeline.stages.css import Parser, Selector, SelectorError, check_selector, compiled, split_pseudo
 from pipeline.stages.encoding import decode, known
-from pipeline.stages.soup import build_soup, node_of, top_nodes
+from pipeline.stages.nodes import top_nodes
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
+
+    from pipeline.stages.sieve import Sieve
 
 __all__ = ["Element", "Group", "Selector", "SelectorError", "Tree", "check_selector", "split_pseudo"]
 
@@ -36,11 +39,10 @@ class Tree:
     __slots__ = (
         "_doc",
         "_find",
-        "_matched",
         "_over_hidden",
         "_quirks",
+        "_sieve",
         "_soup",
-        "_tags",
         "_top",
         "root",
     )
@@ -60,8 +62,7 @@ class Tree:
         if "xlink:" in markup or "xml:" in markup:
             _rename_foreign_attributes(self._find("svg, svg *, math, math *", self.root))
         self._soup: BeautifulSoup | None = None
-        self._matched: BeautifulSoup | None = None
-        self._tags: dict[int, Tag] | None = None
+        self._sieve: Sieve | None = None
         self._over_hidden: set[int] | None = None
         self._quirks: bool | None = None
 
@@ -69,6 +70,8 @@ class Tree:
     def soup(self) -> BeautifulSoup:
         """The tree as BeautifulSoup, built when first asked for."""
         if self._soup is None:
+            from pipeline.stages.soup import build_soup  # noqa: PLC0415 - bs4 takes 50 ms to import
+
             self._soup = build_soup(self._top)
         return self._soup
 
@@ -109,7 +112,7 @@ class Tree:
         if scope is not None and scope.tag == "template":
             return []  # its content is another document, as in a browser
         if selector.engine == "soup":
-            return self._sieve(selector, scope)
+            return self._sieved(selector, scope)
         found = self._find(css, self.root if scope is None else scope)
         if "," in css:
             found = list({node.mem_id: node for node in found}.values())
@@ -117,14 +120,14 @@ class Tree:
             del found[0]  # lexbor counts the scope itself
         return found
 
-    def _sieve(self, selector: Selector, scope: LexborNode | None) -> list[LexborNode]:
-        if self._matched is None:
-            self._matched = build_soup(self._top, plain=True)
-        tag = self._matched if scope is None else self._tag_of(scope)
-        if tag is None or selector.pattern is None:
+    def _sieved(self, selector: Selector, scope: LexborNode | None) -> list[LexborNode]:
+        if selector.pattern is None:
             return []
-        pattern = selector.quirks_pattern if self._is_quirks() else selector.pattern
-        return [node for found in pattern.select(tag) if (node := node_of(found)) is not None]
+        if self._sieve is None:
+            from pipeline.stages.sieve import Sieve  # noqa: PLC0415 - see there
+
+            self._sieve = Sieve(self._top)
+        return self._sieve.select(selector.quirks_pattern if self._is_quirks() else selector.pattern, scope)
 
     def _is_quirks(self) -> bool:
         """Is the document in quirks mode (WHATWG DOM)? lexbor does not tell, but matches classes caselessly there."""
@@ -133,12 +136,6 @@ class Tree:
             probe.attrs["class"] = "q"
             self._quirks = bool(self._find(".Q", probe))
         return self._quirks
-
-    def _tag_of(self, node: LexborNode) -> Tag | None:
-        if self._tags is None and self._matched is not None:
-            tags = (tag for tag in self._matched.descendants if isinstance(tag, Tag))
-            self._tags = {found.mem_id: tag for tag in tags if (found := node_of(tag)) is not None}
-        return (self._tags or {}).get(node.mem_id)
 
     def hides(self, node: LexborNode) -> bool:
         """Is the node, or something in it, left out of text?"""
