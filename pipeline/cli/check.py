@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,21 @@ import click
 
 from pipeline.cli.overrides import parse_overrides
 from pipeline.cli.run import one_name_each
-from pipeline.config import Loaded, load_many
+from pipeline.config import Config, Loaded, load_many
 from pipeline.errors import ConfigError, Problem
-from pipeline.runner.build import Options, load_host, new_run, own_seeds
+from pipeline.runner.build import (
+    DEFAULT_POLITENESS,
+    LOOPBACK_POLITENESS,
+    Options,
+    load_host,
+    new_run,
+    own_seeds,
+)
+
+LIMITS = (
+    *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
+    *("redirects", "max_body", "max_head", "max_headers", "max_url", "private_networks"),
+)
 
 
 @click.command()
@@ -44,7 +58,33 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
     except ConfigError as error:
         return {"ok": False, "problems": [_plain(problem) for problem in error.problems], "notes": [], "hooks": {}}
     notes = [_plain(problem) for problem in [*found.notes, *host.notes]]
-    return {"ok": True, "config": str(found.file), "problems": [], "notes": notes, "hooks": host.describe()}
+    return {
+        "ok": True,
+        "config": str(found.file),
+        "problems": [],
+        "notes": notes,
+        "limits": limits_of(found.config),
+        "hooks": host.describe(),
+    }
+
+
+def limits_of(config: Config) -> dict[str, Any]:
+    """Every limit in force, by its key; None where there is none. Times in seconds, sizes in bytes."""
+    fetch = config.fetch.model_dump(include=set(LIMITS), by_alias=True)
+    found = {f"fetch.{key}": value for key, value in sorted(_flat(fetch), key=lambda pair: pair[0].count("."))}
+    for key in ("concurrency", "delay"):
+        usual, loopback = getattr(DEFAULT_POLITENESS, key), getattr(LOOPBACK_POLITENESS, key)
+        if found[f"fetch.per_host.{key}"] is None:
+            found[f"fetch.per_host.{key}"] = f"{usual} (loopback {loopback})"
+    return found | {f"limits.{key}": value for key, value in _flat(config.limits.model_dump())}
+
+
+def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
 
 
 def _plain(problem: Problem) -> dict[str, Any]:
@@ -60,6 +100,15 @@ def _print(report: dict[str, Any]) -> None:
         click.echo(f"{report['config']}: ok")
         for note in report["notes"]:
             click.echo(f"  note: {note['text']}")
+        for section, limits in groupby(report["limits"].items(), lambda limit: limit[0].rpartition(".")[0]):
+            told = ", ".join(f"{key.rpartition('.')[2]} {_told(value)}" for key, value in limits)
+            click.echo(f"  {section}: {told}")
         for hook, plugins in report["hooks"].items():
             called = ", ".join(plugin["plugin"] + (" (at publish)" if plugin["at"] else "") for plugin in plugins)
             click.echo(f"  {hook}: {called}")
+
+
+def _told(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return "/".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
-from pipeline.crawl.redirect import meta_refresh
+from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
 from pipeline.errors import FetchError
 from pipeline.fetch.content import decode
 from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request
@@ -143,6 +143,8 @@ class PageRunner:
 
 def _refresh(page: Page) -> str | None:
     """Where a page that gave nothing sends its reader on at once, as sites did before redirects were easy."""
+    if b"refresh" not in page.body[:META_CHARACTERS].lower():
+        return None  # most pages: nothing is decoded for them
     found = meta_refresh(page.text, page.base_url)
     return found[1] if found is not None and found[0] <= SOON and found[1] != page.url else None
 
