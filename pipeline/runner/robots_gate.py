@@ -30,6 +30,7 @@ from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.url import Origin, normalise, origin_of
 
 MOST_TEXT = 512 * 1024  # bytes of a robots.txt that are read; RFC 9309 asks for 500 KiB at least
+MOST_DECODED = 32 * MOST_TEXT  # what one KiB of a packed file may swell to before it counts as broken
 MOST_HOPS = 5  # redirects that are followed, RFC 9309, 2.3.1.2
 UNREACHABLE = ("failed:dns", "failed:connect", "failed:tls")
 
@@ -199,9 +200,10 @@ class RobotsGate:
 def text_of(response: Response) -> bytes:
     """The first `MOST_TEXT` bytes of a robots.txt, content coding undone; what cannot be decoded is left out."""
     text = bytearray()
-    with contextlib.suppress(FetchError):  # too much, or broken from here on: what came before still counts
-        decoder = Decoder(content_codings(response.headers), MOST_TEXT)
-        for start in range(0, len(response.body), 4096):
-            text += decoder.feed(response.body[start : start + 4096])
-        decoder.finish()
-    return bytes(text)
+    with contextlib.suppress(FetchError):  # broken from here on: what came before still counts
+        decoder = Decoder(content_codings(response.headers), MOST_DECODED)
+        for start in range(0, len(response.body), 1024):
+            text += decoder.feed(response.body[start : start + 1024])
+            if len(text) >= MOST_TEXT:
+                break
+    return bytes(text[:MOST_TEXT])

@@ -1,0 +1,313 @@
+"""The gates of a crawl with time passed in: robots, manners, credentials, redirects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.crawl.cookies import CookieJar
+from pipeline.crawl.frontier import Entry, Frontier, Politeness
+from pipeline.crawl.scope import Scope
+from pipeline.errors import ConnectError, PolicyError, ProtocolError
+from pipeline.model import Failure, Request, Response
+from pipeline.runner.credentials import Credentials
+from pipeline.runner.outcome import RetryPolicy
+from pipeline.runner.politeness import Advice, HostManners
+from pipeline.runner.redirects import Redirector, identity
+from pipeline.runner.robots_gate import Refusal, RobotsGate, RobotsRules, State
+from pipeline.url import Origin
+
+RETRY = RetryPolicy(attempts=2, base=1.0, cap=60.0, on=frozenset({"connect", "truncated", 503}))
+
+
+def half() -> float:
+    return 0.5
+
+
+def new_frontier(delay: float = 0.0) -> Frontier:
+    return Frontier(refusal=lambda request: None, politeness=lambda host: Politeness(4, delay))
+
+
+def started(frontier: Frontier, url: str, now: float = 0.0, *, seed: bool = False) -> Entry:
+    request = Request(url, page="p", seed=seed)
+    frontier.add(request, identity(request))
+    entry = frontier.next(now)
+    assert entry is not None
+    return entry
+
+
+def answer(request: Request, status: int = 200, body: bytes = b"", *, elapsed: float = 0.1, **fields: str) -> Response:
+    return Response(request, status, [(name.replace("_", "-"), value) for name, value in fields.items()], body, elapsed)
+
+
+# --- robots ----------------------------------------------------------------------------------------------------------
+
+
+def gate(obey: bool = True, most: float | None = 60.0) -> RobotsGate:
+    return RobotsGate(RobotsRules(obey, most), agent="hookline/1", retry=RETRY, rng=half)
+
+
+def test_one_robots_txt_for_all_pages_of_an_origin() -> None:
+    robots, frontier = gate(), new_frontier()
+    entries = [started(frontier, f"http://a/{number}") for number in range(3)]
+    for entry in entries:
+        assert robots.judge(entry.request.url) is State.UNKNOWN
+        robots.hold(entry, 0.0)
+    request = robots.next(0.0)
+    assert request is not None and request.url == "http://a/robots.txt"
+    assert robots.next(0.0) is None
+    assert not robots.take(answer(entries[0].request), 0.0), "a page's answer is not taken"
+    assert robots.take(answer(request, body=b"User-agent: *\nDisallow: /1"), 0.0)
+    assert list(robots.released) == entries
+    assert robots.judge("http://a/0") is State.ALLOWED
+    refused = robots.judge("http://a/1")
+    assert isinstance(refused, Refusal) and refused.fate == "rejected:robots" and "line 2" in refused.detail
+    assert robots.judge("https://a/1") is State.UNKNOWN, "another origin has its own"
+
+
+def settle(robots: RobotsGate, outcome: Callable[[Request], Response | Failure]) -> None:
+    robots.hold(started(new_frontier(), "http://a/x"), 0.0)
+    now = 0.0
+    while (due := robots.next_time()) is not None:
+        now = max(now, due)
+        request = robots.next(now)
+        assert request is not None
+        assert robots.take(outcome(request), now)
+
+
+OUTCOMES = [
+    (lambda request: answer(request, 404), State.ALLOWED, 1),
+    (lambda request: answer(request, 401), State.ALLOWED, 1),
+    (lambda request: answer(request, 304), State.ALLOWED, 1),
+    (lambda request: answer(request, 500), "rejected:robots", 2),
+    (lambda request: answer(request, 429), "rejected:robots", 2),
+    (lambda request: answer(request, 302, Location="/x"), State.ALLOWED, 6),
+    (lambda request: Failure(request, ConnectError("refused"), "CONNECTING", 0.1), "failed:connect", 2),
+    (lambda request: Failure(request, ProtocolError("garbage"), "RECEIVING", 0.1), "rejected:robots", 1),
+    (lambda request: Failure(request, PolicyError("no", reason="private_network"), "NEW", 0.0), State.ALLOWED, 1),
+]
+
+
+@pytest.mark.parametrize(("outcome", "expected", "requests"), OUTCOMES)
+def test_what_an_outcome_of_robots_txt_means(
+    outcome: Callable[[Request], Response | Failure], expected: State | str, requests: int
+) -> None:
+    robots = gate()
+    settle(robots, outcome)
+    judged = robots.judge("http://a/x")
+    assert (judged.fate if isinstance(judged, Refusal) else judged) == expected
+    assert robots.requests == requests
+    assert len(robots.released) == 1
+
+
+def test_a_retry_of_robots_txt_waits() -> None:
+    robots = gate()
+    robots.hold(started(new_frontier(), "http://a/x"), 10.0)
+    request = robots.next(10.0)
+    assert request is not None
+    robots.take(answer(request, 503), 10.0)
+    assert robots.next(10.5) is None and robots.next_time() == 11.0
+    assert robots.busy and not robots.released
+    assert robots.next(11.0) is not None
+
+
+@pytest.mark.parametrize(("delay", "most", "told"), [("5", 60.0, [("a", 5.0)]), ("5", None, []), ("61", 60.0, [])])
+def test_crawl_delay(delay: str, most: float | None, told: list[tuple[str, float]]) -> None:
+    robots = gate(most=most)
+    settle(robots, lambda request: answer(request, body=f"User-agent: *\nCrawl-delay: {delay}".encode()))
+    assert list(robots.delays) == told
+    assert isinstance(robots.judge("http://a/x"), Refusal) is (delay == "61")
+
+
+def test_robots_not_obeyed_asks_for_nothing() -> None:
+    assert gate(obey=False).judge("http://a/x") is State.ALLOWED
+
+
+def test_the_text_of_robots_txt_is_cut_and_decoded_as_far_as_it_goes() -> None:
+    import gzip
+
+    robots = gate()
+    long = b"User-agent: *\nDisallow: /x\n" + b"#" * 600 * 1024 + b"\nDisallow: /"
+    packed = gzip.compress(long)
+    settle(robots, lambda request: answer(request, body=packed[:-9], Content_Encoding="gzip"))
+    assert isinstance(robots.judge("http://a/x"), Refusal)
+    assert robots.judge("http://a/y") is State.ALLOWED
+
+
+# --- manners ---------------------------------------------------------------------------------------------------------
+
+
+def manners(frontier: Frontier, *, max_wait: float | None = 600.0, throttled: bool = True) -> HostManners:
+    return HostManners(frontier, max_wait=max_wait, throttled=lambda host: throttled, wall=lambda: 0.0, rng=half)
+
+
+def test_retry_after_pauses_the_host_and_then_defers() -> None:
+    frontier = new_frontier()
+    entry = started(frontier, "http://a/1")
+    treat = manners(frontier)
+    assert treat.answered(entry, answer(entry.request, 429, Retry_After="400"), 0.0) is Advice.ASK_AGAIN
+    frontier.put_back(entry, 0.0)
+    assert frontier.next_time() == 400.0 and entry.attempts == 0
+    assert frontier.next(400.0) is entry
+    assert treat.answered(entry, answer(entry.request, 503, Retry_After="400"), 400.0) is Advice.DEFER
+
+
+OTHERS: list[tuple[int, dict[str, str], float | None]] = [
+    (503, {}, 600.0),
+    (200, {"Retry_After": "9"}, 600.0),
+    (429, {}, None),
+]
+
+
+@pytest.mark.parametrize(("status", "fields", "most"), OTHERS)
+def test_other_answers_go_on(status: int, fields: dict[str, str], most: float | None) -> None:
+    frontier = new_frontier()
+    entry = started(frontier, "http://a/1")
+    assert (
+        manners(frontier, max_wait=most).answered(entry, answer(entry.request, status, **fields), 0.0) is Advice.GO_ON
+    )
+
+
+def test_the_delay_follows_the_host_and_never_falls_below_what_was_asked() -> None:
+    frontier = new_frontier(delay=1.0)
+    entry = started(frontier, "http://a/1")
+    treat = manners(frontier)
+    host = frontier.hosts["a"]
+    treat.answered(entry, answer(entry.request, elapsed=9.0), 0.0)
+    assert host.politeness.delay == 5.0
+    for _ in range(50):
+        treat.answered(entry, answer(entry.request, elapsed=0.01), 0.0)
+    assert host.politeness.delay == pytest.approx(1.0)
+    treat.slow_down("a", 3.0)
+    for _ in range(50):
+        treat.answered(entry, answer(entry.request, elapsed=0.01), 0.0)
+    assert host.politeness.delay == pytest.approx(3.0)
+
+
+def test_no_delay_stays_no_delay() -> None:
+    frontier = new_frontier(delay=0.0)
+    entry = started(frontier, "http://a/1")
+    manners(frontier).answered(entry, answer(entry.request, elapsed=9.0), 0.0)
+    assert frontier.hosts["a"].politeness.delay == 0.0
+
+
+def test_a_host_that_was_ended_takes_nothing_more() -> None:
+    frontier = new_frontier()
+    running = started(frontier, "http://a/1")
+    frontier.add(Request("http://a/2", page="p"), b"2")
+    frontier.end_host("a", "deferred:retry_after", "too long")
+    frontier.add(Request("http://a/3", page="p"), b"3")
+    frontier.retry(running, 5.0)
+    assert frontier.next(99.0) is None
+    assert frontier.fates == {"deferred:retry_after": 3} and frontier.pending == frontier.active == 0
+
+
+# --- credentials -----------------------------------------------------------------------------------------------------
+
+
+def test_cookies_and_auth_go_where_they_belong() -> None:
+    jar = CookieJar()
+    held = Credentials(jar=jar, auth={Origin("http", "a", 80): "Basic x"}, wall=lambda: 0.0)
+    held.take(answer(Request("http://a/"), Set_Cookie="k=v; Path=/"))
+    table = [
+        ("http://a/", {}, {"Authorization": "Basic x", "Cookie": "k=v"}),
+        ("http://a:81/", {}, {"Cookie": "k=v"}),
+        ("http://b/", {}, {}),
+        ("http://a/", {"cookie": "own", "AUTHORIZATION": "own"}, {"cookie": "own", "AUTHORIZATION": "own"}),
+    ]
+    for url, given, expected in table:
+        request = Request(url, headers=dict(given))
+        held.put_on(request)
+        assert request.headers == expected, url
+    assert held.signature("http://a/") != held.signature("http://b/")
+
+
+def test_without_a_jar_nothing_is_kept() -> None:
+    held = Credentials(jar=None, auth={}, wall=lambda: 0.0)
+    held.take(answer(Request("http://a/"), Set_Cookie="k=v"))
+    request = Request("http://a/")
+    held.put_on(request)
+    assert request.headers == {} and held.signature("http://a/") == b""
+
+
+# --- redirects -------------------------------------------------------------------------------------------------------
+
+
+class Chain:
+    """A frontier with a redirector whose cookies the test sets."""
+
+    def __init__(self, most: int = 10) -> None:
+        self.cookies = b""
+        self.frontier = new_frontier()
+        self.scope = Scope(seed_hosts=["a"])
+        self.redirector = Redirector(self.frontier, self.scope, lambda url: self.cookies, most=most)
+
+    def redirect(self, entry: Entry, location: str, *, sent: bytes = b"") -> Entry | None:
+        self.redirector.follow(entry, 302, location, sent, 0.0)
+        return self.frontier.next(0.0)
+
+
+def test_a_target_is_a_request_with_the_same_rule_and_depth() -> None:
+    chain = Chain()
+    first = started(chain.frontier, "http://a/1", seed=True)
+    target = chain.redirect(first, "http://b/2#x")
+    assert target is not None and first.fate == "redirected"
+    assert (target.request.url, target.request.page, target.request.depth) == ("http://b/2", "p", 0)
+    assert not target.request.seed and target.request.hops == ("http://a/1",)
+    assert chain.scope.refusal("http://b/3") is None, "the first hop of a seed joins"
+    further = chain.redirect(target, "http://c/")
+    assert further is not None and chain.scope.refusal("http://c/3") == "rejected:scope"
+
+
+def test_a_loop_fails_once_it_closes() -> None:
+    chain = Chain()
+    first = started(chain.frontier, "http://a/1")
+    second = chain.redirect(first, "/2")
+    assert second is not None
+    assert chain.redirect(second, "/1") is None
+    assert (first.fate, second.fate) == ("redirected", "failed:http_302")
+
+
+def test_a_redirect_to_a_page_of_another_chain_is_a_duplicate() -> None:
+    chain = Chain()
+    other = started(chain.frontier, "http://a/2")
+    chain.frontier.finish(other, "fetched")
+    first = started(chain.frontier, "http://a/1")
+    assert chain.redirect(first, "/2") is None
+    assert first.fate == "redirected" and chain.redirector.counts.duplicate == 1
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_changed_cookies_open_the_wall(over: bool) -> None:
+    chain = Chain()
+    first = started(chain.frontier, "http://a/1")
+    entry: Entry | None = first
+    if over:
+        entry = chain.redirect(first, "/set")
+    assert entry is not None
+    chain.cookies = b"changed"
+    again = chain.redirect(entry, "/1")
+    assert again is first
+    chain.frontier.finish(first, "fetched")
+    assert +chain.frontier.fates == ({"fetched": 1, "redirected": 1} if over else {"fetched": 1})
+    assert chain.frontier.discovered == 1 + over
+
+
+def test_a_wall_that_changes_its_cookie_each_time_ends_at_the_cap() -> None:
+    chain = Chain(most=5)
+    entry: Entry | None = started(chain.frontier, "http://a/1")
+    for turn in range(5):
+        assert entry is not None
+        before, chain.cookies = chain.cookies, str(turn).encode()
+        entry = chain.redirect(entry, "/1", sent=before)
+    assert entry is not None
+    assert chain.redirect(entry, "/1", sent=chain.cookies) is None
+    assert entry.fate == "failed:http_302" and "more than 5" in entry.detail
+
+
+def test_what_is_no_target_is_told() -> None:
+    chain = Chain()
+    first = started(chain.frontier, "http://a/1")
+    assert chain.redirect(first, "http://[") is None
+    assert (first.fate, first.detail) == ("failed:http_302", "redirect to something that is no URL")
