@@ -16,13 +16,13 @@ from pipeline.cli.run import one_name_each
 from pipeline.config import Config, Loaded, load_many
 from pipeline.errors import ConfigError, Problem
 from pipeline.runner.build import (
-    DEFAULT_POLITENESS,
-    LOOPBACK_POLITENESS,
     Options,
     load_host,
     new_run,
     own_seeds,
+    reminders,
 )
+from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, descriptors_for
 
 LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
@@ -53,11 +53,12 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
     try:
         if isinstance(found, ConfigError):
             raise found
-        own_seeds(found)
+        seeds = own_seeds(found)
+        descriptors_for(found)
         host = load_host(found, new_run(found.config.name), Options())
     except ConfigError as error:
         return {"ok": False, "problems": [_plain(problem) for problem in error.problems], "notes": [], "hooks": {}}
-    notes = [_plain(problem) for problem in [*found.notes, *host.notes]]
+    notes = [_plain(problem) for problem in [*found.notes, *host.notes, *reminders(found, seeds)]]
     return {
         "ok": True,
         "config": str(found.file),

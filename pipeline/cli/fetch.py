@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from pipeline.cli.terminal import printable
+from pipeline.config import load
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Request
-from pipeline.runner.build import client_for
 from pipeline.runner.client import Fetched
+from pipeline.runner.fetching import client_for
 from pipeline.url import normalise
 
 
@@ -28,7 +29,8 @@ def fetch(urls: tuple[str, ...], as_json: bool, head: bool, config: Path | None)
     Exit code 0 if all were fetched, else 4.
     """
     requests = [Request(_absolute(url), method="HEAD" if head else "GET", seed=True) for url in urls]
-    with client_for(config) as client:
+    loaded = load(config) if config is not None else None
+    with client_for(loaded, [request.url for request in requests]) as client:
         results = client.fetch(requests)
     for url, result in zip(urls, results, strict=True):
         result.url = url

@@ -15,9 +15,10 @@ from pipeline.cli.terminal import printable, say
 from pipeline.config import Loaded, load
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Item, PageJob, PageResult, Request
-from pipeline.runner.build import Options, client_for, load_host, new_run, normaliser
+from pipeline.runner.build import Options, load_host, new_run, normaliser
 from pipeline.runner.client import Fetched
 from pipeline.runner.engine import page_fate
+from pipeline.runner.fetching import client_for
 from pipeline.stages.jobs import RuleBook
 from pipeline.url import normalise
 
@@ -42,7 +43,7 @@ def try_page(config: Path, url: str, overrides: tuple[str, ...], page: str | Non
     if request.page is None:
         known = ", ".join(loaded.config.pages)
         raise ConfigError([Problem(None, url, "no page rule fits this URL", f"name one with --page: {known}")])
-    with client_for(config) as client:
+    with client_for(loaded, [request.url]) as client:
         fetched = client.fetch([request])[0]
     if fetched.outcome != "fetched" or fetched.body is None:
         say([printable(f"{url}: {fetched.outcome}: {fetched.error or ''}")])

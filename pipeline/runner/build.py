@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,36 +20,37 @@ import msgspec
 
 import pipeline
 from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
-from pipeline.config.loader import Loaded, load
-from pipeline.config.schema import Auth, Config, FetchConfig, HostConfig
-from pipeline.crawl.cookies import CookieJar
-from pipeline.crawl.frontier import Frontier, Politeness
+from pipeline.config.loader import Loaded
+from pipeline.config.schema import Config
+from pipeline.crawl.frontier import Frontier
 from pipeline.crawl.scope import Normaliser, Pattern, Scope
 from pipeline.errors import ConfigError, Problem
-from pipeline.fetch.fetcher import Fetcher, Timeouts
-from pipeline.fetch.loop import Loop
 from pipeline.model import Request
 from pipeline.runner import checks
+from pipeline.runner.advice import advice
 from pipeline.runner.checks import Verdict
-from pipeline.runner.client import Client
-from pipeline.runner.credentials import Credentials
 from pipeline.runner.engine import Engine, Limits
+from pipeline.runner.fetching import (
+    Network,
+    is_loopback,
+    make_credentials,
+    make_manners,
+    network_for,
+    politeness,
+    retry_policy,
+    robots_rules,
+    user_agent,
+)
 from pipeline.runner.openrun import OpenRun, Tap
-from pipeline.runner.outcome import RetryPolicy
-from pipeline.runner.politeness import HostManners
 from pipeline.runner.publish import Publisher, Store
 from pipeline.runner.redirects import Redirector
-from pipeline.runner.robots_gate import RobotsGate, RobotsRules
+from pipeline.runner.robots_gate import RobotsGate
 from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
-from pipeline.url import host_of, normalise, origin_of
+from pipeline.url import host_of, normalise
 from pipeline.workers.pool import InlinePool
-
-ACCEPT_ENCODING = "gzip, deflate, br, zstd"  # what `fetch.content` decodes
-DEFAULT_POLITENESS = Politeness(concurrency=1, delay=1.0)
-LOOPBACK_POLITENESS = Politeness(concurrency=16, delay=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +70,7 @@ class Job:
     """One run, built and not yet started."""
 
     run: RunInfo
-    loop: Loop
-    fetcher: Fetcher
+    network: Network
     host: Host
     engine: Engine
     open_run: OpenRun
@@ -91,8 +86,7 @@ class Job:
 
     def close(self) -> None:
         """Let go of sockets and the selector."""
-        self.fetcher.close()
-        self.loop.close()
+        self.network.close()
 
 
 def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap: Tap | None = None) -> Job:
@@ -105,18 +99,18 @@ def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap
     host = load_host(loaded, run, options)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
-    loop = Loop(config.fetch.selector)
-    fetcher = make_fetcher(loop, config.fetch)
+    net = network_for(loaded)
     scope = make_scope(config, seeds)
     open_run = OpenRun(tap)
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
+    summary.notes = [str(note) for note in reminders(loaded, seeds)]
     frontier = make_frontier(config, scope)
     retry = retry_policy(config.fetch)
     credentials = make_credentials(config.fetch)
     random = Random()
     engine = Engine(
-        loop=loop,
-        fetcher=fetcher,
+        loop=net.loop,
+        fetcher=net.fetcher,
         frontier=frontier,
         robots=RobotsGate(robots_rules(config.fetch), agent=user_agent(config.fetch), retry=retry, rng=random.random),
         manners=make_manners(config.fetch, frontier, random),
@@ -132,7 +126,7 @@ def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap
     )
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
     publisher = make_publisher(config, host, [*host.stores, *stores], run, engine)
-    return Job(run, loop, fetcher, host, engine, open_run, publisher, summary, seeds, rules)
+    return Job(run, net, host, engine, open_run, publisher, summary, seeds, rules)
 
 
 def new_run(name: str) -> RunInfo:
@@ -209,6 +203,12 @@ def own_seeds(loaded: Loaded) -> list[Request]:
     return seeds
 
 
+def reminders(loaded: Loaded, seeds: Iterable[Request]) -> list[Problem]:
+    """What `check` and the report remind of."""
+    hosts = [host for seed in seeds if not is_loopback(host := host_of(seed.url))]
+    return advice(loaded.config.fetch, hosts, loaded.locate)
+
+
 def _seed_request(url: str, seed: SeedEntry) -> Request:
     headers, body = dict(seed.headers), seed.body.encode() if seed.body is not None else None
     if "json_" in seed.model_fields_set:
@@ -253,112 +253,7 @@ def make_frontier(config: Config, scope: Scope) -> Frontier:
     )
 
 
-def politeness(fetch: FetchConfig) -> Callable[[str], Politeness]:
-    """`fetch.per_host` and `fetch.hosts`: how each host may be asked; the first glob that fits a host overrides."""
-    general = fetch.per_host
-
-    def of(host: str) -> Politeness:
-        default = LOOPBACK_POLITENESS if is_loopback(host) else DEFAULT_POLITENESS
-        own = host_rule(fetch, host)
-        rules = [rule for rule in (own, general) if rule is not None]
-        return Politeness(
-            concurrency=next((r.concurrency for r in rules if r.concurrency is not None), default.concurrency),
-            delay=next((r.delay for r in rules if r.delay is not None), default.delay),
-            jitter=next((r.jitter for r in rules if r.jitter is not None), general.jitter),
-        )
-
-    return of
-
-
-def host_rule(fetch: FetchConfig, host: str) -> HostConfig | None:
-    """The first entry of `fetch.hosts` that fits a host."""
-    return next((rule for glob, rule in fetch.hosts.items() if fnmatchcase(host, glob.lower())), None)
-
-
-def is_loopback(host: str) -> bool:
-    """True for localhost, 127.0.0.0/8 and ::1."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-# --- fetching --------------------------------------------------------------------------------------------------------
-
-
-def make_fetcher(loop: Loop, fetch: FetchConfig) -> Fetcher:
-    """`fetch:`"""
-    timeout = fetch.timeout
-    return Fetcher(
-        loop,
-        concurrency=fetch.concurrency,
-        timeouts=Timeouts(
-            dns=timeout.dns,
-            connect=timeout.connect,
-            first_byte=timeout.first_byte,
-            idle=timeout.idle,
-            total=timeout.total,
-        ),
-        user_agent=user_agent(fetch),
-        headers=fetch.headers,
-        accept_encoding=ACCEPT_ENCODING,
-        max_body=fetch.max_body,
-        max_head=fetch.max_head,
-        max_headers=fetch.max_headers,
-    )
-
-
-def user_agent(fetch: FetchConfig) -> str:
-    """`fetch.user_agent`: what requests are signed with, and what robots.txt is read for."""
-    return fetch.user_agent or f"hookline/{pipeline.__version__}"
-
-
-def robots_rules(fetch: FetchConfig) -> RobotsRules:
-    """`fetch.robots`"""
-    robots = fetch.robots
-    return RobotsRules(robots.obey, robots.max_crawl_delay if robots.crawl_delay else None)
-
-
-def make_manners(fetch: FetchConfig, frontier: Frontier, random: Random) -> HostManners:
-    """`fetch.retry_after` and `autothrottle`"""
-    return HostManners(
-        frontier,
-        max_wait=fetch.retry_after.max if fetch.retry_after.obey else None,
-        throttled=throttled(fetch),
-        wall=time.time,
-        rng=random.random,
-    )
-
-
-def throttled(fetch: FetchConfig) -> Callable[[str], bool]:
-    """Whether the delay of a host follows its speed."""
-
-    def of(host: str) -> bool:
-        own = host_rule(fetch, host)
-        return own.autothrottle if own is not None and own.autothrottle is not None else fetch.per_host.autothrottle
-
-    return of
-
-
-def make_credentials(fetch: FetchConfig) -> Credentials:
-    """`fetch.auth` and `fetch.cookies`"""
-    jar = CookieJar() if fetch.cookies.enabled else None
-    auth = {origin_of(f"{origin}/"): _authorization(given) for origin, given in fetch.auth.items()}
-    return Credentials(jar=jar, auth=auth, wall=time.time)
-
-
-def _authorization(auth: Auth) -> str:
-    if auth.bearer is not None:
-        return f"Bearer {auth.bearer}"
-    return f"Basic {b64encode((auth.basic or '').encode()).decode()}"  # RFC 7617, with its charset UTF-8
-
-
-def retry_policy(fetch: FetchConfig) -> RetryPolicy:
-    """`fetch.retry`"""
-    retry = fetch.retry
-    return RetryPolicy(retry.attempts, retry.base, retry.cap, frozenset(retry.on))
+# --- publishing ------------------------------------------------------------------------------------------------------
 
 
 def limits(config: Config, options: Options) -> Limits:
@@ -368,22 +263,6 @@ def limits(config: Config, options: Options) -> Limits:
         time=min(filter(None, (config.limits.time, options.time_limit)), default=None),
         bytes=config.limits.bytes,
     )
-
-
-@contextmanager
-def client_for(path: Path | None) -> Iterator[Client]:
-    """A client with a config's fetch settings, or the defaults."""
-    fetch = load(path).config.fetch if path is not None else FetchConfig()
-    loop = Loop(fetch.selector)
-    fetcher = make_fetcher(loop, fetch)
-    try:
-        yield Client(loop, fetcher, make_credentials(fetch), max_redirects=fetch.redirects, max_body=fetch.max_body)
-    finally:
-        fetcher.close()
-        loop.close()
-
-
-# --- publishing ------------------------------------------------------------------------------------------------------
 
 
 def item_keys(config: Config) -> dict[str, list[str]]:

@@ -159,7 +159,11 @@ class Engine:
         decision = decide(outcome)
         if isinstance(outcome, Response) and self._was_told_to_wait(entry, outcome):
             return
-        if self._retry.wants(decision, entry.attempts):
+        if isinstance(outcome, Failure) and outcome.error.reason == "no_socket" and self.fetcher.concurrency > 1:
+            # The system has no descriptor left, which says nothing about the site: fewer connections, no attempt used.
+            self.fetcher.concurrency = max(1, self.fetcher.active)
+            self.frontier.put_back(entry, self.loop.now + 1.0)
+        elif self._retry.wants(decision, entry.attempts):
             self.frontier.retry(entry, self.loop.now + self._retry.wait(entry.attempts, self._random.random))
         elif isinstance(outcome, Failure):
             self.frontier.finish(entry, decision.fate, detail=decision.detail)

@@ -20,6 +20,7 @@ from pipeline.config.loader import Loaded
 from pipeline.errors import ConfigError, PluginError, Problem, StorageError
 from pipeline.runner.build import Job, Options, build
 from pipeline.runner.engine import Engine
+from pipeline.runner.fetching import address_of
 from pipeline.runner.openrun import Tap
 from pipeline.runner.publish import Store
 from pipeline.runner.report import fill, sources_available
@@ -71,6 +72,8 @@ def _start(job: Job) -> None:
     except PluginError as error:
         raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
     for request in job.resolve(seeds):
+        if request.seed:
+            job.network.fetcher.exempt.add(address_of(request.url))
         job.engine.add_seed(request)
 
 

@@ -190,7 +190,7 @@ def test_without_cookies_the_wall_is_a_loop(site: Any, hookline: Any, tmp_path: 
 
 
 def test_auth_and_headers_go_to_their_origin_only(site: Any, hookline: Any, tmp_path: Path) -> None:
-    serve(site, tmp_path, fetch=f'auth: {{"{site.url}": {{basic: "me:${{PW}}"}}}}\n  headers: {{X-Team: one}}')
+    serve(site, tmp_path, fetch=f'auth: {{"{site.url}": {{basic: "me:${{PW}}"}}}}\n  headers: {{X-Team: one}}\n  private_networks: allow')
     other = type(site)()
     try:
         other.page("/x", "<h1>other</h1>")
