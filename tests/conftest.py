@@ -1,6 +1,7 @@
-"""What tests of several rooms share: the checkout, the command in a process of its own, and a site on loopback.
+"""What tests of several rooms share: the checkout, the command in a process of its own, and scripted sites on loopback.
 
-Nothing here knows the insides of the framework: the command is started the way a user starts it.
+Nothing here knows the insides of the framework: the command is started the way a user starts it. A start costs 0.7 s,
+so what is asked of many configs is asked in one call, or through `pipeline.run`, which is what `hookline run` calls.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, TypeAlias
 
 import pytest
 
 REPO = Path(__file__).resolve().parent.parent
-Command = Callable[..., subprocess.CompletedProcess[str]]
+Command: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +39,12 @@ def installed() -> str:
 
 
 @pytest.fixture(scope="session")
-def hookline(installed: str) -> Command:
-    """`hookline(*args, cwd=..., env=..., timeout=50)`: the command in a process of its own, off a terminal."""
+def command(installed: str) -> Command:
+    """`command(*args, cwd=..., env=..., timeout=50)`: `hookline ARGS` in a process of its own, off a terminal."""
     assert installed
 
     def run(
-        *args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 50
+        *args: object, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 50
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-P", "-m", "pipeline", *map(str, args)],
@@ -60,53 +61,106 @@ def hookline(installed: str) -> Command:
     return run
 
 
-@dataclass
+@pytest.fixture
+def hookline(command: Command, tmp_path: Path) -> Command:
+    """As `command`, in `tmp_path` unless `cwd` is given."""
+    return partial(command, cwd=tmp_path)
+
+
+Answer: TypeAlias = tuple[int, Mapping[str, str], str | bytes]
+Script: TypeAlias = "Answer | list[Answer] | Callable[[dict[str, str]], Answer]"
+
+
 class Site:
-    """A running site: its base URL without trailing slash, and what it was asked for, in order of arrival."""
+    """A site on a free port of 127.0.0.1; `url` is its address, without a slash at the end.
 
-    base: str
-    asked: list[tuple[str, str]] = field(default_factory=list)  # (method, path)
-    headers: list[dict[str, str]] = field(default_factory=list)
+    `pages` are its answers by path, 404 for all others. A list is given one after another, the last one for ever; a
+    function is given the request's headers. What was asked stands in `log` ("GET /x", with the body if there was one;
+    robots.txt apart) and in `seen` ((path, headers), all of them), in order of arrival.
+    """
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Script] = {}
+        self.log: list[str] = []
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def page(self, path: str, body: str, *, status: int = 200, **headers: str) -> None:
+        """Answer `path` with an HTML page; `_` in the names of headers stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.pages[path] = (status, {"Content-Type": "text/html; charset=utf-8", **named}, body)
+
+    def asked(self, path: str) -> list[dict[str, str]]:
+        """The headers of each request for a path."""
+        return [headers for asked, headers in self.seen if asked == path]
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: str) -> Answer:
+        """Take note of a request, and answer it."""
+        self.seen.append((path, headers))
+        if path != "/robots.txt":
+            self.log.append(f"{method} {path}{' ' + body if body else ''}")
+        script = self.pages.get(path, (404, {}, "nothing here"))
+        if callable(script):
+            return script(headers)
+        if isinstance(script, list):
+            return script.pop(0) if len(script) > 1 else script[0]
+        return script
+
+    def close(self) -> None:
+        """Stop; more than once is fine."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    pages: ClassVar[Mapping[str, str]]
-    site: ClassVar[Site]
+def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else the body waits 40 ms for the acknowledgement of the head
 
-    def do_GET(self) -> None:
-        self.site.asked.append((self.command, self.path))
-        self.site.headers.append(dict(self.headers.items()))
-        text = self.pages.get(self.path)
-        body = ("not here" if text is None else text).encode()
-        self.send_response(404 if text is None else 200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        def _respond(self) -> None:
+            asked = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            status, headers, body = site.answer(self.command, self.path, dict(self.headers.items()), asked)
+            data = body.encode() if isinstance(body, str) else body
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
 
-    do_HEAD = do_POST = do_GET  # noqa: N815 - the names that http.server looks up
+        do_GET = do_POST = do_HEAD = _respond  # noqa: N815 - the names that http.server looks up
 
-    def log_message(self, *_: Any) -> None:
-        """Requests are recorded in `Site.asked`; stderr stays quiet."""
+        def log_message(self, *_: Any) -> None:
+            """Requests are recorded by the site; stderr stays quiet."""
+
+    return Handler
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Mapping[str, str]], Site]]:
-    """`serve({"/": html, ...}) -> Site`: these pages, and 404 for all else, on a free port of 127.0.0.1."""
-    servers: list[ThreadingHTTPServer] = []
+def serve() -> Iterator[Callable[..., Site]]:
+    """`serve({"/": html, ...}) -> Site`: as many sites as a test needs, closed at its end."""
+    sites: list[Site] = []
 
-    def start(pages: Mapping[str, str]) -> Site:
-        handler = type("Handler", (_Handler,), {"pages": pages})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        handler.site = Site(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        return handler.site  # type: ignore[attr-defined,no-any-return]
+    def start(pages: Mapping[str, str] | None = None) -> Site:
+        site = Site()
+        sites.append(site)
+        for path, body in (pages or {}).items():
+            site.page(path, body)
+        return site
 
     yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    for site in sites:
+        site.close()
+
+
+@pytest.fixture
+def site(serve: Callable[..., Site]) -> Site:
+    """One site, without pages yet."""
+    return serve()

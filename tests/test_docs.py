@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 import yaml
 
+import pipeline
 from pipeline import errors
 
 REPO = Path(__file__).resolve().parent.parent
@@ -83,8 +86,12 @@ def schema_keys() -> set[str]:
     from pipeline.config.schema import Config
 
     schema = Config.model_json_schema()
-    # A carried value is written like a field: the keys of one are told of once.
-    return {path for path in walk(schema, schema, "") if not path.startswith(f"pages.{ANY}.follow[].carry.{ANY}.")}
+    # A carried value is written like a field: the keys of one are told of once. And nobody writes a component's entry
+    # as the model has it: its name is the key, its options are the value.
+    told_elsewhere = re.compile(
+        r"pages\.\*\.follow\[\]\.carry\.\*\.|(seeds|plugins|parse|filter|store)\[\]\.(name|options)$"
+    )
+    return {path for path in walk(schema, schema, "") if not told_elsewhere.match(path)}
 
 
 def test_every_config_key_is_documented_and_no_other() -> None:
@@ -103,6 +110,33 @@ def test_the_docs_say_which_keys_have_no_effect_yet() -> None:
 
     wrong = {path: effect for path, effect in documented_keys().items() if (effect == "no") != is_silent(path)}
     assert not wrong
+
+
+OUR_WORDS = {"write", "page"}  # parameters of factories, but told of with the entries of stores and seeds
+
+
+def bundled_components() -> dict[str, set[str]]:
+    """Name to options, for all components and plugins that come along, but `fields`: its options are `pages`."""
+    found: dict[str, set[str]] = {}
+    for entry in importlib.metadata.distribution("hookline").entry_points.select(group="hookline"):
+        module = importlib.import_module(entry.value)
+        registered: dict[str, Any] = {}
+        if hasattr(module, "register"):
+            kinds = ("parser", "filter", "store", "seeds", "fetcher")
+            module.register(SimpleNamespace(**dict.fromkeys(kinds, registered.__setitem__)))
+        for name, factory in (registered or {entry.name: module.Plugin}).items():
+            found[name] = set(inspect.signature(factory).parameters) - {"run"} - OUR_WORDS
+    return {name: options for name, options in found.items() if name != "fields"}
+
+
+def test_every_bundled_component_is_documented_with_its_options(installed: str) -> None:
+    assert installed
+    table = read("config.md").partition("| bundled |")[2].partition("\n\n")[0]
+    cells = {row[0].strip("`"): row[2] for row in rows(f"| bundled |{table}") if row[0].startswith("`")}
+    known = bundled_components()
+    assert set(cells) == set(known)
+    told = {name: set(re.findall(r"`(\w+)`", text)) for name, text in cells.items()}
+    assert not {name: missing for name, options in known.items() if (missing := options - told[name])}
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -243,8 +277,9 @@ def examples() -> list[Any]:
 
 @pytest.mark.parametrize(("hook", "section"), examples())
 def test_each_example_runs_and_gives_what_it_says(
-    hook: str, section: str, serve: Callable[..., Any], hookline: Callable[..., Any], tmp_path: Path
+    hook: str, section: str, installed: str, serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert installed
     (plugin,) = blocks(section, "python")
     assert f"def {hook}(" in plugin
 
@@ -254,20 +289,22 @@ def test_each_example_runs_and_gives_what_it_says(
     base = yaml.safe_load(blocks(intro, "yaml")[-1])
     for addition in blocks(section, "yaml"):
         base |= yaml.safe_load(addition)
-    settings = json.dumps(base).replace("http://127.0.0.1:8000", site.base)
+    settings = json.dumps(base).replace("http://127.0.0.1:8000", site.url)
     (tmp_path / "example.yaml").write_text(settings, encoding="utf-8")
-    (tmp_path / "example.py").write_text(plugin.replace("http://127.0.0.1:8000", site.base), encoding="utf-8")
+    (tmp_path / "example.py").write_text(plugin.replace("http://127.0.0.1:8000", site.url), encoding="utf-8")
 
-    done = hookline("run", "example.yaml", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)  # as `hookline run example.yaml` would be typed there
+    done = pipeline.run("example.yaml")
     code = re.search(r"`hookline run` ends with (\d+)", section)
-    assert done.returncode == (int(code[1]) if code else 0), done.stderr
+    assert done.exit_code == (int(code[1]) if code else 0), done.summary.errors
     files = re.findall(r"^`([\w.]+)` then holds:\n\n```\w*\n(.*?)^```$", section, flags=re.M | re.S)
     for name, expected in files:
         assert (tmp_path / name).read_text(encoding="utf-8") == expected, name
-    sent = re.findall(r"^`([\w-]+)` is then sent with every request", section, flags=re.M)
+    sent = re.findall(r"^`([\w-]+)` is then sent with every page's request", section, flags=re.M)
     for field in sent:
-        assert site.headers
-        assert all(field in headers for headers in site.headers), field
+        pages = [headers for path, headers in site.seen if path != "/robots.txt"]
+        assert pages
+        assert all(field in headers for headers in pages), field
     assert files or sent, "an example says what comes of it"
 
 
@@ -306,6 +343,37 @@ def test_the_connection_table_is_the_codes() -> None:
     section = sections(read("architecture.md"), "##")["A connection"]
     documented = {cells[0]: (cells[1], cells[2]) for cells in rows(section) if cells[0].isupper()}
     assert documented == code
+
+
+# --- differences -----------------------------------------------------------------------------------------------------
+
+TABLES = {  # section of docs/differences.md: where the tests keep the reasons
+    "HTTP answers": ("fetch/test_corpus.py", "DIFFERENCES"),
+    "Content codings": ("fetch/test_content.py", "DIFFERENT"),
+    "URLs": ("test_url.py", "DIFFERENT"),
+    "Cookies": ("crawl/test_cookies.py", "DIFFERENT"),
+    "robots.txt": ("crawl/test_robots.py", "DIFFERENT"),
+    "Redirects in pages (meta refresh)": ("crawl/test_redirect.py", "DIFFERENT"),
+    "Selectors": ("stages/test_selection.py", "NOT_AS_EXPECTED", "REFUSED", "OTHER_VERSION", "PSEUDO_ELEMENTS"),
+}
+
+
+def names_in(file: str, *tables: str) -> set[str]:
+    """The keys of these dicts, the members of these sets, as they stand in a test module."""
+    found: set[str] = set()
+    for node in ast.parse((REPO / "tests" / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in tables:
+            assert isinstance(node.value, ast.Dict | ast.Set)
+            members = node.value.keys if isinstance(node.value, ast.Dict) else node.value.elts
+            found |= {ast.literal_eval(member) for member in members if member is not None}
+    return found
+
+
+@pytest.mark.parametrize("section", TABLES)
+def test_every_difference_is_told_and_no_other(section: str) -> None:
+    text = sections(read("differences.md"), "##")[section]
+    told = [name for cells in rows(text) for name in re.findall(r"`([^`]+)`", cells[-1])]
+    assert sorted(told) == sorted(names_in(*TABLES[section]))
 
 
 # --- links -----------------------------------------------------------------------------------------------------------

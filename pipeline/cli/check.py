@@ -28,6 +28,8 @@ LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
     *("redirects", "max_body", "max_head", "max_headers", "max_url", "private_networks"),
 )
+SIZES = ("max_body", "max_head", "bytes", "memory", "page_memory")
+SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 
 
 @click.command()
@@ -76,7 +78,7 @@ def limits_of(config: Config) -> dict[str, Any]:
     for key in ("concurrency", "delay"):
         usual, loopback = getattr(DEFAULT_POLITENESS, key), getattr(LOOPBACK_POLITENESS, key)
         if found[f"fetch.per_host.{key}"] is None:
-            found[f"fetch.per_host.{key}"] = f"{usual} (loopback {loopback})"
+            found[f"fetch.per_host.{key}"] = f"{usual:g} (loopback {loopback:g})"
     return found | {f"limits.{key}": value for key, value in _flat(config.limits.model_dump())}
 
 
@@ -102,14 +104,21 @@ def _print(report: dict[str, Any]) -> None:
         for note in report["notes"]:
             click.echo(f"  note: {note['text']}")
         for section, limits in groupby(report["limits"].items(), lambda limit: limit[0].rpartition(".")[0]):
-            told = ", ".join(f"{key.rpartition('.')[2]} {_told(value)}" for key, value in limits)
+            told = ", ".join(f"{key.rpartition('.')[2]} {_told(key, value)}" for key, value in limits)
             click.echo(f"  {section}: {told}")
         for hook, plugins in report["hooks"].items():
             called = ", ".join(plugin["plugin"] + (" (at publish)" if plugin["at"] else "") for plugin in plugins)
             click.echo(f"  {hook}: {called}")
 
 
-def _told(value: Any) -> str:
+def _told(key: str, value: Any) -> str:
+    """A limit as it would be written in a config."""
+    name = key.rpartition(".")[2]
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
+    if name in SIZES:
+        unit = next((unit for unit in SIZE_UNITS if value % SIZE_UNITS[unit] == 0), "")
+        return f"{value // SIZE_UNITS.get(unit, 1)}{unit}"
+    if isinstance(value, float) and name not in ("jitter", "plugin_errors"):
+        return f"{value:g}s"
     return "/".join(map(str, value)) if isinstance(value, list) else str(value)

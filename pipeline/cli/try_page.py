@@ -41,7 +41,7 @@ def try_page(config: Path, url: str, overrides: tuple[str, ...], page: str | Non
     rules = RuleBook(loaded.config.rules(), normaliser(loaded.config))
     request = rules.resolve(request)
     if request.page is None:
-        known = ", ".join(loaded.config.pages)
+        known = ", ".join(loaded.config.rules())
         raise ConfigError([Problem(None, url, "no page rule fits this URL", f"name one with --page: {known}")])
     with client_for(loaded, [request.url]) as client:
         fetched = client.fetch([request])[0]
@@ -58,8 +58,9 @@ def _request(loaded: Loaded, url: str, page: str | None) -> Request:
     full = normalise(url)
     if full is None:
         raise ConfigError([Problem(None, url, "is no URL", "write it as http://host/path")])
-    if page is not None and page not in loaded.config.pages:
-        known = ", ".join(loaded.config.pages)
+    rules = loaded.config.rules()
+    if page is not None and page not in rules:
+        known = ", ".join(rules)
         raise ConfigError([Problem(None, "--page", f"there is no page rule {page!r}", f"the rules are {known}")])
     return Request(full, page=page, seed=True)
 

@@ -17,17 +17,8 @@ WITHOUT_EFFECT = frozenset(
     (
         "state_dir",
         "workers",
-        "fetch.per_host.autothrottle",
-        "fetch.hosts.*.autothrottle",
-        "fetch.timeout.tls",
-        "fetch.retry_after",
-        "fetch.robots",
         "fetch.conditional",
-        "fetch.private_networks",
-        "fetch.proxy",
-        "fetch.auth",
-        "fetch.cookies",
-        "fetch.tls",
+        "fetch.cookies.persist",
         "limits.memory",
         "limits.page_time",
         "limits.page_memory",
@@ -36,9 +27,6 @@ WITHOUT_EFFECT = frozenset(
         "seeds.*.feed",
         "pages.*.fetcher",
         "pages.*.revisit",
-        "pages.*.follow.*.method",
-        "pages.*.follow.*.body",
-        "pages.*.follow.*.headers",
         "field.xpath",
         "field.json",
         "field.jsonld",
@@ -97,7 +85,7 @@ def _pattern(path: KeyPath) -> str:
 
 def _is_free(above: KeyPath, part: str) -> bool:
     """True if the keys below `above` are names that the user chose."""
-    if above in (("pages",), ("fetch", "hosts"), ("fetch", "auth")):
+    if above == ("pages",):
         return True
     if len(above) == 2:
         return above[0] == "store" and part not in StoreEntry.extra_words

@@ -206,7 +206,7 @@ class Tls(Model):
     """How servers are verified."""
 
     verify: bool = setting(True, "Verify certificates.")
-    ca_file: Some | None = setting(None, "File with further certificate authorities.")
+    ca_file: Some | None = setting(None, "PEM file of the certificate authorities to trust, in place of the system's.")
     insecure_hosts: list[Some] = setting([], "Hosts whose certificates are not verified.")
 
 
@@ -280,7 +280,7 @@ class Config(Model):
     scope: ScopeConfig = section("Which links belong to the crawl.")
     fetch: FetchConfig = section("How pages are fetched.")
     limits: Limits = section("Where a run ends.")
-    pages: dict[Name, PageRule] = setting(..., "Page rules by name, in order.", min_length=1)
+    pages: dict[Name, PageRule] = setting({}, "Page rules by name, in order; default: one that fits all, named page.")
     parse: list[ParseEntry] = setting([], "Further parsers, in call order.")
     filter: list[FilterEntry] = setting([], "Filters, in call order.")
     store: list[StoreEntry] = setting([], "Stores; without one the items stay in the state.")
@@ -295,5 +295,8 @@ class Config(Model):
     tests: list[TestCase] = setting([], "Tests of the config against saved pages.")
 
     def rules(self) -> dict[str, dict[str, Any]]:
-        """The page rules as plain data in long form, in order: what the stages take."""
-        return {name: rule.dump() for name, rule in self.pages.items()}
+        """The page rules as plain data in long form, in order: what the stages take.
+
+        Without any there is one that fits all: plugins may be all that a config wants done with its pages.
+        """
+        return {name: rule.dump() for name, rule in (self.pages or {"page": PageRule()}).items()}

@@ -1,8 +1,8 @@
 """Which addresses and ports may be connected to at all.
 
-Answers for one literal address or port; who asks, and which host:port is exempt because a config names it, is the
-caller's. The check belongs between name lookup and `connect`, on the very address that is connected to: a name that is
-checked and looked up again can change in between.
+Answers for one literal address or port, and for the answers of a resolver (`Gate`). Which host:port is exempt because
+a config names it, the caller says. The check stands between name lookup and `connect`, on the very address that is
+connected to: a name that is checked and looked up again can change in between.
 
 The tables are our own rather than `ipaddress.is_global`, which differs between Python releases and calls multicast
 global. An IPv6 address that carries an IPv4 one is judged by that one too, because a gateway may send it there.
@@ -13,9 +13,12 @@ Sources: IANA special-purpose address registries (RFC 6890); RFC 6052 and 8215 (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from pipeline.errors import PolicyError
+from pipeline.fetch.resolver import Address
 
 _LOCAL_V4 = tuple(
     IPv4Network(network)
@@ -83,6 +86,62 @@ def allowed(ip: str, *, private: bool) -> bool:
 def port_allowed(port: int) -> bool:
     """False for the ports of other protocols that browsers do not speak HTTP to, and for what is no port."""
     return 0 < port < 65536 and port not in BAD_PORTS
+
+
+class Gate:
+    """What may be connected to for a URL's host and port. `private`: local networks too.
+
+    `exempt` holds (host, port) pairs for which nothing is refused; it is the caller's and may grow. Every method raises
+    PolicyError: private_network for an address, scheme for a port that belongs to another protocol.
+    """
+
+    __slots__ = ("_exempt", "_private")
+
+    def __init__(self, *, private: bool, exempt: Set[tuple[str, int]]) -> None:
+        self._private = private
+        self._exempt = exempt
+
+    def check_port(self, host: str, port: int) -> None:
+        """Refuse the ports of other protocols."""
+        if not port_allowed(port) and (host, port) not in self._exempt:
+            raise PolicyError(
+                f"{host}:{port}: this port belongs to another protocol than HTTP and is not asked; "
+                "write the URL among the seeds if it must be",
+                reason="scheme",
+            )
+
+    def check_literal(self, host: str, port: int) -> None:
+        """Refuse a host that is an address by itself; to be asked where names are resolved by somebody else."""
+        try:
+            ip_address(host)
+        except ValueError:
+            return
+        self.check(host, port, host)
+
+    def check(self, host: str, port: int, ip: str) -> None:
+        """Refuse this address."""
+        if not self._lets_through(host, port, ip):
+            raise _refused(host, port, ip)
+
+    def admitted(self, host: str, port: int, addresses: Iterable[Address]) -> list[Address]:
+        """The addresses that may be connected to, in their order; refused if that leaves none of some."""
+        found = list(addresses)
+        kept = [address for address in found if self._lets_through(host, port, address.ip)]
+        if found and not kept:
+            raise _refused(host, port, found[0].ip)
+        return kept
+
+    def _lets_through(self, host: str, port: int, ip: str) -> bool:
+        return allowed(ip, private=self._private) or ((host, port) in self._exempt and allowed(ip, private=True))
+
+
+def _refused(host: str, port: int, ip: str) -> PolicyError:
+    what = f"{host} is" if ip == host else f"{host} has the address {ip},"
+    return PolicyError(
+        f"{what} in a private or reserved network; what may be asked there are URLs with {host}:{port} "
+        "among the seeds, or all with fetch.private_networks: allow",
+        reason="private_network",
+    )
 
 
 def _is_global_v4(address: IPv4Address) -> bool:

@@ -1,32 +1,35 @@
 """One connection to one origin, from name lookup to close, carrying one exchange at a time.
 
-Answers for: the state machine, the deadlines, the system calls on its socket. Must not know: the resolver, the pool and
-the fetcher other than as the objects handed in, how exchanges are chosen, what becomes of an outcome.
+Answers for: the state machine and the deadlines. Must not know: system calls (those are its `Wire`'s), the way to the
+peer (its `Opening`'s), the resolver, the pool and the fetcher other than as the objects handed in, how exchanges are
+chosen, what becomes of an outcome.
 
 The machine is the table `STATES`; in words:
 
   state        waits for      deadline           when ready                                       leaves to
   NEW          nothing        -                  `start`                                          RESOLVING
   RESOLVING    the resolver   dns                addresses are in hand                            CONNECTING
-  CONNECTING   WRITE          connect, each      read SO_ERROR; on error the next address         SENDING, RECEIVING
+  CONNECTING   WRITE          connect, each      read SO_ERROR; on error the next address         the next layer
                address
-  HANDSHAKING  (TLS has its place here; plain HTTP goes on at once)
+  PROXYING     READ           connect            feed the prologue; with bytes unsent, send on    the next layer
+  HANDSHAKING  READ or WRITE  tls                go on with the handshake                         the next layer
   SENDING      READ, WRITE    idle               send on; an answer that comes early is read      RECEIVING, IDLE
   RECEIVING    READ           first_byte for     one `recv_into` the shared buffer, feed the      IDLE
                the head,      then idle          reader
-  IDLE         READ           keepalive          hang-up or stray bytes: close                    SENDING, RECEIVING
+  IDLE         READ           keepalive          hang-up or stray bytes: close; ticket: stay      SENDING, RECEIVING
   CLOSED       nothing        -                  ignored
 
+The next layer on top of TCP is PROXYING, HANDSHAKING (with a proxy or the origin), or none: SENDING, RECEIVING.
 Every state may go to CLOSED. While an exchange is under way its `total` deadline holds too, whichever comes first.
 A first send is tried at once, with READ already registered: a GET fits the socket buffer, so a request on an idle
 connection goes straight to RECEIVING and costs no change at the selector. One read per readiness: polls are
-level-triggered, what is left over is reported again, and other connections get their turn.
+level-triggered, what is left over is reported again, and other connections get their turn. What TLS holds decrypted no
+poll reports: it is asked for that after a read, and the rest is read in the next turn.
 
 Invariants
 1. Each exchange has exactly one end: a Response or Failure appended to `done`, a hand-back to the pool (once, below),
    or silence after `abort`.
-2. `_enter` is the only writer of `state`. `_release` is the only place that unregisters and closes a socket, in that
-   order; `_close` the only way into CLOSED.
+2. `_enter` is the only writer of `state`; `_close` the only way into CLOSED.
 3. Events, timers and lookups that reach a closed connection are ignored: the selector hands over the object that was
    registered, not a number that may have been given to another socket meanwhile.
 4. What peers cause becomes a FetchError of this exchange. So does a fault of ours (reason `internal`, logged with its
@@ -38,33 +41,35 @@ Invariants
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-from pipeline.errors import ConnectError, FetchError, ResolveError, TruncatedError
+from pipeline.errors import FetchError, TruncatedError
 from pipeline.fetch import faults
-from pipeline.fetch.exchange import Exchange, Shared
+from pipeline.fetch.exchange import Exchange, Route, Shared
 from pipeline.fetch.loop import NEVER, READ, WRITE
-from pipeline.fetch.resolver import Address, Answer
+from pipeline.fetch.opening import Opening
+from pipeline.fetch.proxy import Prologue
+from pipeline.fetch.resolver import Answer
+from pipeline.fetch.tls import Peer
+from pipeline.fetch.wire import Wire
 from pipeline.model import Failure, Response
-from pipeline.url import Origin
 
 _log = logging.getLogger(__name__)
 
 NEW: Final = "NEW"
 RESOLVING: Final = "RESOLVING"
 CONNECTING: Final = "CONNECTING"
+PROXYING: Final = "PROXYING"
+HANDSHAKING: Final = "HANDSHAKING"
 SENDING: Final = "SENDING"
 RECEIVING: Final = "RECEIVING"
 IDLE: Final = "IDLE"
 CLOSED: Final = "CLOSED"
 
 _REPLAYABLE = frozenset({"GET", "HEAD"})
-_UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
 
 
 class Pool(Protocol):
@@ -84,69 +89,64 @@ class Connection:
     """See the module's head. After `start`, everything it has to say goes to `done` and to the pool."""
 
     __slots__ = (
-        "_addresses",
         "_buffer",
         "_deadline_name",
         "_exchange",
-        "_interest",
-        "_ip",
         "_loop",
+        "_opening",
         "_pool",
+        "_prologue",
         "_reader",
         "_ready",
         "_served",
         "_shared",
-        "_sock",
         "_timeouts",
         "_timer",
         "_total_at",
-        "_unsent",
-        "origin",
+        "_wire",
+        "route",
         "state",
     )
 
-    def __init__(self, shared: Shared, pool: Pool, origin: Origin) -> None:
-        # given
+    def __init__(self, shared: Shared, pool: Pool, route: Route) -> None:
         self._shared = shared
         self._loop = shared.loop
         self._timeouts = shared.timeouts
         self._buffer = shared.buffer
         self._pool = pool
-        self.origin = origin
-        # per connection
+        self.route = route
         self.state = NEW
-        self._ready: Callable[[Connection, int], None] = STATES[NEW].ready
-        self._sock: socket.socket | None = None
-        self._interest = 0  # what the selector has; 0: not registered
+        self._ready: Callable[[Connection, Wire, int], None] = STATES[NEW].ready
+        self._wire: Wire | None = None
         self._timer = shared.loop.timer(self._on_deadline)
         self._deadline_name = ""
-        self._addresses: deque[Address] = deque()  # not tried yet
-        self._ip = ""  # the one that is connected to
+        self._opening: Opening | None = Opening(shared, route)  # until it is open
+        self._prologue: Prologue | None = None  # in PROXYING
         self._reader = shared.make_reader()
         self._served = 0  # whole responses so far
-        # per exchange
         self._exchange: Exchange | None = None
         self._total_at = NEVER
-        self._unsent: bytes | memoryview = b""
 
     def __repr__(self) -> str:
-        return f"<Connection {self.origin.host}:{self.origin.port} {self.state} served={self._served}>"
+        origin = self.route.origin
+        return f"<Connection {origin.host}:{origin.port} {self.state} served={self._served}>"
 
     def start(self, exchange: Exchange) -> None:
         """Carry this exchange; the connection is NEW or IDLE. One that turns out to be spoilt hands it back."""
-        if self._sock is not None and self._has_input(self._sock):
+        if self._wire is not None and self._wire.is_spoilt():
             self._close()
             self._pool.dispatch(exchange, fresh=True)
             return
         self._exchange = exchange
         self._total_at = exchange.started + self._timeouts.total
-        self._reader.begin(exchange.request.method)
+        if exchange.request.method != "GET":  # for which the reader is ready when it is idle
+            self._reader.begin(exchange.request.method)
         try:
-            if self._sock is not None:
-                self._begin_send()
+            if self._wire is not None:
+                self._begin_send(self._wire)
             else:
                 self._enter(RESOLVING)
-                answer = self._shared.resolver.resolve(self.origin.host, self._on_answer)
+                answer = self._opened().resolve(self._on_answer)
                 if answer is not None:
                     self._take_answer(answer)
         except Exception as error:
@@ -160,8 +160,10 @@ class Connection:
     # --- called by the loop and the resolver
 
     def _on_ready(self, mask: int) -> None:
+        if self._wire is None:
+            return  # an event of the batch in which the socket was given up
         try:
-            self._ready(self, mask)
+            self._ready(self, self._wire, mask)
         except Exception as error:
             self._fail(self._explain(error))
 
@@ -185,20 +187,15 @@ class Connection:
         state = STATES[name]
         self.state = name
         self._ready = state.ready
-        if state.interest != self._interest:
-            self._watch(state.interest)
+        wire = self._wire
+        if wire is not None and wire.interest != state.interest:
+            wire.watch(state.interest)
         self._arm(state.deadline)
 
-    def _watch(self, interest: int) -> None:
-        if self._sock is None or interest == self._interest:
-            return
-        if self._interest and interest:
-            self._loop.modify(self._sock, interest, self._on_ready)
-        elif interest:
-            self._loop.register(self._sock, interest, self._on_ready)
-        else:
-            self._loop.unregister(self._sock)
-        self._interest = interest
+    def _drop_wire(self) -> None:
+        if self._wire is not None:
+            self._wire.close(goodbye=self.state is IDLE)
+            self._wire = None
 
     def _arm(self, name: str) -> None:
         """Run this deadline from now on, or the total one if that is earlier."""
@@ -206,143 +203,148 @@ class Connection:
         when: float = self._loop.now + getattr(self._timeouts, name) if name else NEVER
         self._timer.move(when if when < self._total_at else self._total_at)
 
-    def _release(self) -> None:
-        """Give the socket up. Unregistered first: a closed socket can no longer be taken out of a selector."""
-        if self._sock is not None:
-            self._watch(0)
-            self._sock.close()
-            self._sock = None
-
     def _close(self) -> None:
         if self.state is CLOSED:
             return
-        self._release()
+        self._drop_wire()
         self._total_at = NEVER
         self._enter(CLOSED)
         self._timer.cancel()
         self._reader.close()
         self._pool.became_closed(self)
 
-    # --- RESOLVING and CONNECTING
+    # --- on the way to the peer
+
+    def _opened(self) -> Opening:
+        assert self._opening is not None
+        return self._opening
 
     def _take_answer(self, answer: Answer) -> None:
-        if isinstance(answer, ResolveError):
-            self._fail(answer)
-            return
-        self._addresses.extend(answer)
-        self._try_next_address(ConnectError(f"{self.origin.host} has no address", reason="no_address"))
+        self._opened().take(answer)
+        self._try_next_address()
 
-    def _try_next_address(self, failed: FetchError) -> None:
+    def _try_next_address(self, failed: FetchError | None = None) -> None:
         """Connect to the next address; if none is left, that the last one `failed` is the outcome."""
-        while self._addresses:
-            self._release()
-            try:
-                code = self._connect(self._addresses.popleft())
-            except OSError as error:  # such as: no IPv6 in this kernel, no descriptor left
-                code = error.errno or 0
-            else:
-                if code == 0 or code in _UNDER_WAY:
-                    self._enter(CONNECTING)
-                    return
-            failed = faults.connect_failed(self.origin, self._ip, code)
-        self._fail(failed)
+        self._drop_wire()
+        sock = self._opened().connect_next(failed)
+        self._wire = Wire(self._loop, sock, self._on_ready, self._buffer)
+        self._enter(CONNECTING)
 
-    def _connect(self, address: Address) -> int:
-        self._ip = address.ip
-        self._sock = sock = self._shared.make_socket(address.family, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock.connect_ex((address.ip, self.origin.port))
-
-    def _ready_connecting(self, mask: int) -> None:
-        assert self._sock is not None
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    def _ready_connecting(self, wire: Wire, mask: int) -> None:
+        code = wire.error()
         if code:
-            self._try_next_address(faults.connect_failed(self.origin, self._ip, code))
+            self._try_next_address(self._opened().failed(code))
         else:
-            self._begin_send()
+            self._opened().check_peer(wire.peer_ip())
+            self._begin_layer(wire)
+
+    def _begin_layer(self, wire: Wire) -> None:
+        layer = self._opened().next_layer()
+        if layer is None:
+            self._opening = self._prologue = None
+            self._begin_send(wire)
+        elif isinstance(layer, Peer):
+            self._prologue = None
+            wire.begin_tls(self._shared.tls, layer)
+            self._enter(HANDSHAKING)
+            self._ready_handshaking(wire, 0)
+        else:
+            self._prologue, wire.unsent = layer, layer.first
+            self._enter(PROXYING)
+            self._send_prologue(wire)
+
+    def _ready_proxying(self, wire: Wire, mask: int) -> None:
+        assert self._prologue is not None
+        size = -1 if wire.unsent else wire.receive()
+        if size == 0:
+            raise self._prologue.eof()
+        if size > 0:
+            wire.unsent = self._prologue.feed(self._buffer[:size])
+        if self._prologue.done:
+            self._begin_layer(wire)
+        else:
+            self._send_prologue(wire)
+
+    def _send_prologue(self, wire: Wire) -> None:
+        wants = wire.send() if wire.unsent else READ
+        wire.watch(wants if wire.unsent else READ)
+
+    def _ready_handshaking(self, wire: Wire, mask: int) -> None:
+        if wire.handshake():
+            self._begin_layer(wire)
 
     # --- SENDING
 
-    def _begin_send(self) -> None:
+    def _begin_send(self, wire: Wire) -> None:
         assert self._exchange is not None
-        self._unsent = self._exchange.payload
-        self._send_on()
+        wire.unsent = self._exchange.payload
+        self._send_on(wire)
 
-    def _ready_sending(self, mask: int) -> None:
+    def _ready_sending(self, wire: Wire, mask: int) -> None:
+        may_send = mask & WRITE or not wire.interest & WRITE  # the latter: TLS had to read first
         if mask & READ:
-            self._ready_receiving(mask)
-        if mask & WRITE and self.state is SENDING:
-            self._send_on()
+            self._ready_receiving(wire, mask)
+        if may_send and self.state is SENDING:
+            self._send_on(wire)
 
-    def _send_on(self) -> None:
-        assert self._sock is not None
+    def _send_on(self, wire: Wire) -> None:
         try:
-            sent = self._sock.send(self._unsent)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
+            wants = wire.send()
         except OSError:
             # The peer reads no more, but may have said why before: its answer or its hang-up is read next.
             self._enter(RECEIVING)
             return
-        if sent == len(self._unsent):
-            self._unsent = b""
-            self._enter(RECEIVING)
-        else:
-            self._unsent = memoryview(self._unsent)[sent:]
+        if wire.unsent:
             self._enter(SENDING)
+            wire.watch(wants)
+        else:
+            self._enter(RECEIVING)
 
     # --- RECEIVING
 
-    def _ready_receiving(self, mask: int) -> None:
-        assert self._sock is not None
-        try:
-            size = self._sock.recv_into(self._buffer)
-        except (BlockingIOError, InterruptedError):
-            return  # readiness was a false alarm
+    def _ready_receiving(self, wire: Wire, mask: int) -> None:
+        size = wire.receive()
+        if size < 0:  # readiness was a false alarm
+            return
         reader = self._reader
         if reader.feed(self._buffer[:size]) if size else reader.eof():
-            self._succeed()
-        elif reader.head_done or self.state is SENDING:
+            self._succeed(wire)
+            return
+        if reader.head_done or self.state is SENDING:
             self._arm("idle")
+        if wire.tls is not None:
+            wire.watch(STATES[self.state].interest)
+            if wire.holds_input():
+                self._loop.call_soon(partial(self._on_ready, READ))
 
-    def _succeed(self) -> None:
+    def _succeed(self, wire: Wire) -> None:
         exchange, reader = self._exchange, self._reader
         assert exchange is not None
-        if reader.status in (206, 304):
+        if reader.status in faults.UNASKED:
             faults.refuse_unasked(exchange, reader.status)
+        flags = (*reader.flags, "unclean_tls_eof") if wire.unclean else reader.flags
         elapsed = self._loop.now - exchange.started
-        response = Response(exchange.request, reader.status, reader.headers, reader.body, elapsed, reader.flags)
+        response = Response(exchange.request, reader.status, reader.headers, reader.body, elapsed, flags)
         self._exchange = None  # only now: had the body found no memory, the exchange would still need an end
         self._served += 1
         self._shared.done.append(response)
-        if reader.reusable and not self._unsent:
+        if wire.tls is not None and wire.peer is not None and self._served == 1:
+            self._shared.tls.remember(wire.peer, wire.tls)
+        if reader.reusable and not wire.unsent and not wire.holds_input():
             self._total_at = NEVER
+            reader.begin("GET")  # now, so that an idle connection holds no page
             self._enter(IDLE)
             self._pool.became_idle(self)
         else:
             self._close()
 
-    @staticmethod
-    def _has_input(sock: socket.socket) -> bool:
-        """Whether a kept connection holds a hang-up or bytes that no poll has reported yet.
+    def _ready_idle(self, wire: Wire, mask: int) -> None:
+        """Nothing was asked, so whatever comes ends the connection: a hang-up, an error, stray bytes; but no ticket."""
+        if wire.is_spoilt():
+            self._close()
 
-        Bytes would be taken for the answer to the next request, so this look is worth its system call (RFC 9112, 9.2).
-        """
-        try:
-            sock.recv(1, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            return True
-        return True
-
-    def _ready_idle(self, mask: int) -> None:
-        """Nothing was asked, so whatever comes ends the connection: a hang-up, an error, or stray bytes."""
-        self._close()
-
-    def _ignore(self, mask: int) -> None:
-        """Nothing is registered in this state: an event of the batch in which the socket was given up."""
+    def _ignore(self, wire: Wire, mask: int) -> None:
+        """Nothing is registered in this state."""
 
     # --- endings
 
@@ -355,9 +357,9 @@ class Connection:
             self._fail(faults.too_slow(self._deadline_name, self._timeouts))
 
     def _explain(self, error: Exception) -> FetchError:
-        explained = faults.from_exception(
-            error, host=self.origin.host, connected=self.state in (SENDING, RECEIVING, IDLE)
-        )
+        if self._prologue is not None and isinstance(error, OSError):
+            return self._prologue.eof()
+        explained = faults.from_exception(error, host=self.route.origin.host, connected=self._opening is None)
         if explained.reason == "internal":
             _log.error("fault of Hookline on %r", self, exc_info=error)
         return explained
@@ -382,13 +384,15 @@ class State(NamedTuple):
 
     interest: int
     deadline: str  # a field of Timeouts; empty: none of its own
-    ready: Callable[[Connection, int], None]
+    ready: Callable[[Connection, Wire, int], None]
 
 
 STATES: Final[dict[str, State]] = {
     NEW: State(0, "", Connection._ignore),
     RESOLVING: State(0, "dns", Connection._ignore),
     CONNECTING: State(WRITE, "connect", Connection._ready_connecting),
+    PROXYING: State(READ, "connect", Connection._ready_proxying),
+    HANDSHAKING: State(READ, "tls", Connection._ready_handshaking),
     SENDING: State(READ | WRITE, "idle", Connection._ready_sending),
     RECEIVING: State(READ, "first_byte", Connection._ready_receiving),
     IDLE: State(READ, "keepalive", Connection._ready_idle),

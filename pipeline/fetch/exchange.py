@@ -1,4 +1,4 @@
-"""What a connection is handed: a request under way, its deadlines, and what all connections of a fetcher share."""
+"""What a connection is handed: where it leads, a request under way, its deadlines, what all of a fetcher share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from pipeline.fetch.address import Gate
 from pipeline.fetch.http1 import ResponseReader
 from pipeline.fetch.loop import Loop
+from pipeline.fetch.proxy import Proxy
 from pipeline.fetch.resolver import Answer
+from pipeline.fetch.tls import Tls
 from pipeline.model import Failure, Request, Response
 from pipeline.url import Origin
 
@@ -28,14 +31,25 @@ class Timeouts:
     keepalive: float = 60.0
 
 
+class Route(NamedTuple):
+    """Where a connection leads, and how: requests share connections only if all of this is equal.
+
+    `verify` says whether the origin's certificate must be good; a proxy is itself and its credentials.
+    """
+
+    origin: Origin
+    verify: bool = True
+    proxy: Proxy | None = None
+
+
 class Exchange:
     """A request under way: its bytes, when it began, whether it was handed back before."""
 
-    __slots__ = ("origin", "payload", "replayed", "request", "started")
+    __slots__ = ("payload", "replayed", "request", "route", "started")
 
-    def __init__(self, request: Request, origin: Origin, payload: bytes, started: float) -> None:
+    def __init__(self, request: Request, route: Route, payload: bytes, started: float) -> None:
         self.request = request
-        self.origin = origin
+        self.route = route
         self.payload = payload
         self.started = started
         self.replayed = False
@@ -59,3 +73,5 @@ class Shared:
     make_reader: Callable[[], ResponseReader]
     make_socket: Callable[[int, int], socket.socket]
     buffer: memoryview
+    tls: Tls
+    gate: Gate

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 
 from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, ProtocolError, TruncatedError
+from pipeline.fetch import tls
 from pipeline.fetch.exchange import Exchange, Timeouts
-from pipeline.url import Origin
+from pipeline.fetch.proxy import Proxy
 
 _REFUSALS = {
     errno.ECONNREFUSED: "refused",
@@ -26,9 +28,14 @@ _WAITED_FOR = {
 }
 
 
-def connect_failed(origin: Origin, ip: str, code: int) -> ConnectError:
-    """An address of the origin could not be connected to; `code` is an errno."""
-    where = f"{origin.host}:{origin.port}" + (f" ({ip})" if ip != origin.host else "")
+UNASKED = frozenset({206, 304, 407})
+
+
+def connect_failed(host: str, port: int, ip: str, code: int, proxy: Proxy | None = None) -> ConnectError:
+    """An address could not be connected to, of the origin or of the `proxy`; `code` is an errno."""
+    where = f"{host}:{port}" if proxy is None else f"proxy {proxy}"
+    if ip != host:
+        where += f" ({ip})"
     return ConnectError(f"{where}: {os.strerror(code)}", reason=_REFUSALS.get(code, "connect"))
 
 
@@ -47,6 +54,8 @@ def from_exception(error: Exception, *, host: str, connected: bool) -> FetchErro
     wrapped: FetchError
     if not isinstance(error, OSError):
         wrapped = FetchError(f"fault of Hookline: {type(error).__name__}: {error}", reason="internal")
+    elif connected and isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        wrapped = tls.broken(error)
     elif connected:
         wrapped = TruncatedError(f"connection broke: {error.strerror or error}", reason="reset")
     else:
@@ -56,7 +65,11 @@ def from_exception(error: Exception, *, host: str, connected: bool) -> FetchErro
 
 
 def refuse_unasked(exchange: Exchange, status: int) -> None:
-    """Raise for the two statuses that can only answer a question which was not asked: 304 and 206."""
+    """Raise for the statuses of `UNASKED` where they answer a question which was not asked; 407 only a proxy asks."""
+    if status == 407:
+        if exchange.route.proxy is not None:
+            raise exchange.route.proxy.refused(407)
+        return
     head = exchange.payload.partition(b"\r\n\r\n")[0].lower()
     if status == 304 and b"\r\nif-" not in head:
         raise ProtocolError("304 Not Modified to a request without validators", reason="unexpected_304")

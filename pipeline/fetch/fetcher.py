@@ -9,25 +9,31 @@ redirects, robots, politeness, cookies, config: a caller that wants another atte
 from __future__ import annotations
 
 import socket
+from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import cycle
+from typing import Literal, NamedTuple
 
-from pipeline.errors import FetchError, PolicyError
+from pipeline.errors import FetchError, PolicyError, ProtocolError
 from pipeline.fetch import exchange
+from pipeline.fetch.address import Gate
 from pipeline.fetch.connection import Connection
-from pipeline.fetch.exchange import Exchange, Shared, Timeouts
+from pipeline.fetch.exchange import Exchange, Route, Shared, Timeouts
 from pipeline.fetch.http1 import ResponseReader, build_request, merge_fields, render_fields
 from pipeline.fetch.loop import Loop
 from pipeline.fetch.pool import Pool
+from pipeline.fetch.proxy import Proxy, absolute_form
 from pipeline.fetch.resolver import Resolver
+from pipeline.fetch.tls import Tls, TlsOptions
 from pipeline.model import Failure, Request, Response
-from pipeline.url import Origin, origin_of
+from pipeline.url import origin_of, split_userinfo
 
-__all__ = ["Fetcher", "Timeouts"]
+__all__ = ["Fetcher", "Timeouts", "TlsOptions"]
 
 _BUFFER_SIZE = 256 * 1024
+_MAX_ENDPOINTS = 4096
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
@@ -37,6 +43,11 @@ class Fetcher:
     `headers` are sent with every request, those of the request itself over them. Sizes in bytes. `accept_encoding` is
     what the one who decodes can decode. `max_idle` defaults to `concurrency`, so there are never more sockets than
     `concurrency + max_idle`.
+
+    `tls` says whose certificates must be good. `proxies` are URLs (http, https, socks5) of which each request takes the
+    next; the environment is not asked for any. With `private_networks="deny"` addresses of local networks are refused
+    (PolicyError private_network), except for the (host, port) pairs in `exempt`; ports of other protocols always are.
+    `exempt` is a set that may be added to at any time. Raises ValueError for a CA file or proxy URL that is none.
     """
 
     def __init__(
@@ -53,6 +64,10 @@ class Fetcher:
         max_head: int = 64 * 2**10,
         max_headers: int = 256,
         max_idle: int | None = None,
+        tls: TlsOptions | None = None,
+        proxies: Sequence[str] = (),
+        private_networks: Literal["deny", "allow"] = "allow",
+        exempt: Iterable[tuple[str, int]] = (),
         make_socket: Callable[[int, int], socket.socket] = socket.socket,
     ) -> None:
         self.done: deque[Response | Failure] = deque()
@@ -63,8 +78,12 @@ class Fetcher:
             resolver = self._own_resolver = Resolver(loop)
         common = {"User-Agent": user_agent, "Accept": _ACCEPT, "Accept-Encoding": accept_encoding}
         self._headers = merge_fields(common, headers or {})
-        self._rendered = render_fields(self._headers.items())
-        self._has_host = _names_host(self._headers)
+        self._common = _Fields.of(self._headers)
+        self.exempt = set(exempt)
+        self._gate = Gate(private=private_networks == "allow", exempt=self.exempt)
+        self._tls = Tls(tls or TlsOptions())
+        self._proxies = cycle([Proxy.parse(url) for url in proxies]) if proxies else None
+        self._endpoints: dict[str, _Endpoint] = {}  # by what stands before the path
         shared = Shared(
             loop=loop,
             resolver=resolver,
@@ -73,9 +92,11 @@ class Fetcher:
             make_reader=partial(ResponseReader, max_body=max_body, max_head=max_head, max_headers=max_headers),
             make_socket=make_socket,
             buffer=memoryview(bytearray(_BUFFER_SIZE)),
+            tls=self._tls,
+            gate=self._gate,
         )
         self._pool = Pool(
-            lambda origin: Connection(shared, self._pool, origin),
+            lambda route: Connection(shared, self._pool, route),
             max_idle=concurrency if max_idle is None else max_idle,
         )
 
@@ -98,8 +119,10 @@ class Fetcher:
             attempt = self._prepare(request)
         except FetchError as error:
             self.done.append(Failure(request, error, "NEW", 0.0))
-            return
-        self._pool.dispatch(attempt)
+        else:
+            self._pool.dispatch(attempt)
+        if self.done:  # ended already: the loop must not go to sleep over it
+            self._loop.call_soon(_turn)
 
     def abort(self) -> None:
         """End all attempts under way without an outcome, and close every connection."""
@@ -113,35 +136,79 @@ class Fetcher:
 
     def _prepare(self, request: Request) -> Exchange:
         base, target = _cut(request.url)
-        endpoint = _endpoint(base)
-        fields, authority = self._rendered, "" if self._has_host else endpoint.authority
+        endpoint = self._endpoints.get(base) or self._endpoint(base)
+        fields = self._common
         if request.headers:
-            merged = merge_fields(self._headers, request.headers)
-            fields = render_fields(merged.items())
-            authority = "" if _names_host(merged) else endpoint.authority
-        payload = build_request(request.method, authority, target, fields, request.body)
-        return Exchange(request, endpoint.origin, payload, self._loop.now)
+            fields = _Fields.of(merge_fields(self._headers, request.headers))
+        if endpoint.authorization is not None:
+            merged = merge_fields(self._headers, {"Authorization": endpoint.authorization})
+            fields = _Fields.of(merge_fields(merged, request.headers))
+        authority = "" if fields.has_host else endpoint.authority
+        payload = build_request(request.method, authority, target, fields.rendered, request.body)
+        route = endpoint.route
+        if not endpoint.usual_port:
+            self._gate.check_port(route.origin.host, route.origin.port)
+        if self._proxies is not None:
+            route = route._replace(proxy=next(self._proxies))
+            payload = self._for_proxy(payload, route, endpoint)
+        return Exchange(request, route, payload, self._loop.now)
+
+    def _for_proxy(self, payload: bytes, route: Route, endpoint: _Endpoint) -> bytes:
+        """The request as this proxy gets it. It resolves names, so only hosts that are addresses can be checked."""
+        origin, proxy = route.origin, route.proxy
+        self._gate.check_literal(origin.host, origin.port)
+        if proxy is None or proxy.scheme == "socks5" or origin.scheme == "https":
+            return payload
+        return absolute_form(payload, endpoint.authority, proxy)
+
+    def _endpoint(self, base: str) -> _Endpoint:
+        """What is the same for all URLs that begin with `scheme://authority`; worked out once."""
+        origin = origin_of(base)
+        if origin.scheme not in ("http", "https"):
+            raise PolicyError(f"scheme {origin.scheme!r} cannot be fetched", reason="scheme")
+        bare, credentials = split_userinfo(base)
+        endpoint = _Endpoint(
+            route=Route(origin, origin.scheme == "http" or self._tls.verifies(origin.host)),
+            authority=bare.partition("://")[2],
+            authorization=None if credentials is None else f"Basic {b64encode(credentials.encode()).decode()}",
+            usual_port=origin.port in (80, 443),
+        )
+        if len(self._endpoints) >= _MAX_ENDPOINTS:
+            del self._endpoints[next(iter(self._endpoints))]
+        self._endpoints[base] = endpoint
+        return endpoint
+
+
+def _turn() -> None:
+    """Queued so that the loop takes one more turn without a sleep."""
 
 
 class _Endpoint(NamedTuple):
-    origin: Origin
-    authority: str
+    route: Route
+    authority: str  # as Host says it
+    authorization: str | None  # from user info
+    usual_port: bool
+
+
+class _Fields(NamedTuple):
+    """Header fields as they go on the wire, and whether Host is among them."""
+
+    rendered: bytes
+    has_host: bool
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> _Fields:
+        names = {name.lower() for name in headers}
+        if "proxy-authorization" in names:
+            raise ProtocolError(
+                "request not sent: Proxy-Authorization would reach the origin; "
+                "user and password of a proxy belong in its URL",
+                reason="bad_request",
+            )
+        return cls(render_fields(headers.items()), "host" in names)
 
 
 def _cut(url: str) -> tuple[str, str]:
     """A normalised http(s) URL before and from its path."""
     slash = url.find("/", 8)
     return (url[:slash], url[slash:]) if slash > 0 else (url, "/")
-
-
-@lru_cache(maxsize=4096)
-def _endpoint(base: str) -> _Endpoint:
-    """Origin and Host value of `scheme://authority`; cut once per origin, not per request."""
-    origin = origin_of(base)
-    if origin.scheme != "http":
-        raise PolicyError(f"scheme {origin.scheme!r} cannot be fetched", reason="scheme")
-    return _Endpoint(origin, base.partition("://")[2].rpartition("@")[2])
-
-
-def _names_host(headers: Mapping[str, str]) -> bool:
-    return any(name.lower() == "host" for name in headers)

@@ -29,6 +29,7 @@ from pipeline.model import Request
 from pipeline.runner import checks
 from pipeline.runner.advice import advice
 from pipeline.runner.checks import Verdict
+from pipeline.runner.credentials import Credentials
 from pipeline.runner.engine import Engine, Limits
 from pipeline.runner.fetching import (
     Network,
@@ -49,7 +50,7 @@ from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
-from pipeline.url import host_of, normalise
+from pipeline.url import Origin, host_of, normalise
 from pipeline.workers.pool import InlinePool
 
 
@@ -78,6 +79,12 @@ class Job:
     summary: Summary
     seeds: list[Request]
     rules: RuleBook
+    credentials: Credentials
+
+    def trust(self, origin: Origin) -> None:
+        """The user wrote a URL of this origin: private or not, it may be asked, and secret headers go to it."""
+        self.network.fetcher.exempt.add((origin.host, origin.port))
+        self.credentials.origins.add(origin)
 
     def resolve(self, requests: Iterable[Request]) -> Iterator[Request]:
         """Start requests as the frontier wants them: URL normalised, page rule named."""
@@ -126,7 +133,7 @@ def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap
     )
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
     publisher = make_publisher(config, host, [*host.stores, *stores], run, engine)
-    return Job(run, net, host, engine, open_run, publisher, summary, seeds, rules)
+    return Job(run, net, host, engine, open_run, publisher, summary, seeds, rules, credentials)
 
 
 def new_run(name: str) -> RunInfo:

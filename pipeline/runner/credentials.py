@@ -1,7 +1,9 @@
-"""What goes along with a request because of where it goes: cookies and authorization.
+"""What goes along with a request because of where it goes: cookies, authorization, secret headers.
 
-Both are put on the copy that is sent, never on the request itself, so neither can travel along a redirect: each hop
-gets what its own origin is due. A header that the user set by hand is left as it is.
+All are put on the copy that is sent, never on the request itself, so none can travel along a redirect: each hop gets
+what its own origin is due, and robots.txt, which does not pass here, gets nothing. A header that the user set by hand
+is left as it is. Headers of `fetch.headers` that are credentials say nothing of where they belong; they go to the
+origins that the user wrote down, and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,20 +11,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipeline.crawl.cookies import CookieJar
+from pipeline.crawl.redirect import SECRET_HEADERS
 from pipeline.model import Request, Response
 from pipeline.url import Origin, origin_of
 
 
 class Credentials:
-    """The cookie jar of a run (None: cookies are off) and Authorization by origin; `wall` gives epoch seconds."""
+    """The cookie jar of a run (None: cookies are off), Authorization by origin, and secret headers for `origins`.
 
-    def __init__(self, *, jar: CookieJar | None, auth: Mapping[Origin, str], wall: Callable[[], float]) -> None:
+    `origins` is a set that may be added to at any time. `wall` gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        jar: CookieJar | None,
+        auth: Mapping[Origin, str],
+        wall: Callable[[], float],
+        secret_headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.jar = jar
+        self.origins: set[Origin] = set()
         self._auth = auth
+        self._secret = secret_headers or {}
         self._wall = wall
 
     def put_on(self, request: Request) -> None:
-        """Add Cookie and Authorization to a request that is about to be sent."""
+        """Add Cookie, Authorization and secret headers to a request that is about to be sent."""
+        if self._secret and origin_of(request.url) in self.origins:
+            request.headers.update((name, value) for name, value in self._secret.items() if not _has(request, name))
         if self._auth and not _has(request, "authorization"):
             value = self._auth.get(origin_of(request.url))
             if value is not None:
@@ -45,4 +62,10 @@ class Credentials:
 
 
 def _has(request: Request, name: str) -> bool:
-    return any(given.lower() == name for given in request.headers)
+    wanted = name.lower()
+    return any(given.lower() == wanted for given in request.headers)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a header of this name is a credential."""
+    return name.lower() in SECRET_HEADERS

@@ -24,7 +24,7 @@ from pipeline.fetch.loop import Loop
 from pipeline.fetch.resolver import CachedResolver, make_resolver
 from pipeline.fetch.tls import TlsOptions
 from pipeline.runner.client import Client
-from pipeline.runner.credentials import Credentials
+from pipeline.runner.credentials import Credentials, is_secret
 from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.politeness import HostManners
 from pipeline.runner.robots_gate import RobotsRules
@@ -70,7 +70,7 @@ def network(fetch: FetchConfig, *, max_idle: int | None = None, ca_file: Path | 
                 total=timeout.total,
             ),
             user_agent=user_agent(fetch),
-            headers=fetch.headers,
+            headers={name: value for name, value in fetch.headers.items() if not is_secret(name)},
             accept_encoding=ACCEPT_ENCODING,
             max_body=fetch.max_body,
             max_head=fetch.max_head,
@@ -143,10 +143,11 @@ def throttled(fetch: FetchConfig) -> Callable[[str], bool]:
 
 
 def make_credentials(fetch: FetchConfig) -> Credentials:
-    """`fetch.auth` and `fetch.cookies`"""
+    """`fetch.auth`, `fetch.cookies` and what of `fetch.headers` is secret"""
     jar = CookieJar() if fetch.cookies.enabled else None
     auth = {origin_of(f"{origin}/"): _authorization(given) for origin, given in fetch.auth.items()}
-    return Credentials(jar=jar, auth=auth, wall=time.time)
+    secret = {name: value for name, value in fetch.headers.items() if is_secret(name)}
+    return Credentials(jar=jar, auth=auth, wall=time.time, secret_headers=secret)
 
 
 def _authorization(auth: Auth) -> str:
@@ -166,18 +167,14 @@ def client_for(loaded: Loaded | None, urls: Iterable[str]) -> Iterator[Client]:
     """A client with a config's fetch settings, or the defaults; `urls` were written by the user."""
     fetch = FetchConfig() if loaded is None else loaded.config.fetch
     net = network(fetch) if loaded is None else network_for(loaded)
-    net.fetcher.exempt.update(address_of(url) for url in urls)
     credentials = make_credentials(fetch)
+    for origin in map(origin_of, urls):
+        net.fetcher.exempt.add((origin.host, origin.port))
+        credentials.origins.add(origin)
     try:
         yield Client(net.loop, net.fetcher, credentials, max_redirects=fetch.redirects, max_body=fetch.max_body)
     finally:
         net.close()
-
-
-def address_of(url: str) -> tuple[str, int]:
-    """Host and port of a normalised URL: what is exempt from `private_networks` where the user wrote the URL."""
-    origin = origin_of(url)
-    return origin.host, origin.port
 
 
 # --- how each host may be asked -------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class HostManners:
         """A host asked for this delay between requests (Crawl-delay): never less from now on."""
         host = self._frontier.hosts.get(name)
         if host is not None and delay > host.politeness.delay:
-            host.politeness = host.politeness._replace(delay=delay)
+            host.politeness = host.politeness._replace(delay=delay, jitter=0.0)  # jitter could undercut it
             self._throttles.pop(name, None)  # it starts again, from the longer delay
 
     def _adapt(self, name: str, response: Response) -> None:

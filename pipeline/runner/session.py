@@ -20,11 +20,11 @@ from pipeline.config.loader import Loaded
 from pipeline.errors import ConfigError, PluginError, Problem, StorageError
 from pipeline.runner.build import Job, Options, build
 from pipeline.runner.engine import Engine
-from pipeline.runner.fetching import address_of
 from pipeline.runner.openrun import Tap
 from pipeline.runner.publish import Store
 from pipeline.runner.report import fill, sources_available
 from pipeline.runner.summary import Summary, worst
+from pipeline.url import origin_of
 
 
 class Forced(BaseException):
@@ -73,7 +73,7 @@ def _start(job: Job) -> None:
         raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
     for request in job.resolve(seeds):
         if request.seed:
-            job.network.fetcher.exempt.add(address_of(request.url))
+            job.trust(origin_of(request.url))
         job.engine.add_seed(request)
 
 

@@ -4,23 +4,28 @@ A script yields actions and gets back what they brought:
 
     bytes          are sent (all of them, before the next action)
     REQUEST        waits for a whole request and gives its bytes; None if the peer hung up
+    Exactly(count) waits for so many bytes and gives them; None if the peer hung up
+    Relay(port)    connects to a port of 127.0.0.1 and passes bytes both ways until one side ends
+    UNWRAP         says close_notify (TLS) and goes on
     Pause(seconds) on the loop's clock
     HALF_CLOSE     ends our direction (FIN) and goes on
     HOLD           does nothing more until the peer hangs up
     RESET          ends the connection with RST
 
-The end of the script closes the connection. Nothing is read but during REQUEST and HOLD, so a script can also let the
-peer's send buffer run full. The server runs on the loop under test, hence on its clock; `serve_in_thread` gives it a
+The end of the script closes the connection, without close_notify. Nothing is read but during REQUEST, Exactly, Relay
+and HOLD, so a script can also let the peer's send buffer run full. With `tls`, a handshake comes before the script; one
+that fails ends the connection. The server runs on the loop under test, hence on its clock; `serve_in_thread` gives it a
 loop of its own.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
@@ -33,6 +38,18 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class Exactly(NamedTuple):
+    """Wait for so many bytes."""
+
+    count: int
+
+
+class Relay(NamedTuple):
+    """Become a tunnel to this port."""
+
+    port: int
+
+
 class Do(Enum):
     """Actions without argument."""
 
@@ -40,28 +57,42 @@ class Do(Enum):
     HALF_CLOSE = 2
     HOLD = 3
     RESET = 4
+    UNWRAP = 5
 
 
-REQUEST, HALF_CLOSE, HOLD, RESET = Do
-Action: TypeAlias = bytes | Pause | Do
+REQUEST, HALF_CLOSE, HOLD, RESET, UNWRAP = Do
+Action: TypeAlias = bytes | Pause | Exactly | Relay | Do
 Steps: TypeAlias = Generator[Action, bytes | None, bool | None]
 Script: TypeAlias = Callable[[], Steps]
 Handler: TypeAlias = Callable[[bytes], Steps]
 
 
+class Handshake(NamedTuple):
+    """What a client agreed to."""
+
+    version: str | None
+    alpn: str | None
+    reused: bool | None
+
+
 class BadServer:
     """Listens on a free port of `host` and runs `script` for each connection."""
 
-    def __init__(self, loop: Loop, script: Script, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, loop: Loop, script: Script, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.loop = loop
         self.script = script
+        self.tls = tls
         self.accepted = 0
+        self.handshakes: list[Handshake] = []  # that went well
         self.requests: list[bytes] = []
         self.peers: set[_Peer] = set()
         self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        authority = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{authority}"
         loop.register(self._listener, READ, self._accept)
 
     def _accept(self, mask: int) -> None:
@@ -95,18 +126,49 @@ class _Peer:
         self._output = memoryview(b"")
         self._doing: Action | None = None
         self._steps = server.script()
-        self._loop.call_soon(self._begin)
+        self._far: socket.socket | None = None  # of a tunnel
+        self._loop.call_soon(self._begin if server.tls is None else self._begin_tls)
 
     def close(self, *, reset: bool = False) -> None:
         if self._closed:
             return
         self._closed = True
         self._watch(0)
+        if self._far is not None:
+            self._loop.unregister(self._far)
+            self._far.close()
         if reset:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
         self._steps.close()
         self._server.peers.discard(self)
+
+    def _begin_tls(self) -> None:
+        if self._closed:
+            return
+        assert self._server.tls is not None
+        self._sock = self._server.tls.wrap_socket(
+            self._sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
+        self._shake(READ)
+
+    def _shake(self, mask: int) -> None:
+        assert isinstance(self._sock, ssl.SSLSocket)
+        try:
+            self._sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._watch(READ, self._shake)
+        except ssl.SSLWantWriteError:
+            self._watch(WRITE, self._shake)
+        except OSError:
+            self.close()
+        else:
+            sock = self._sock
+            self._server.handshakes.append(
+                Handshake(sock.version(), sock.selected_alpn_protocol(), sock.session_reused)
+            )
+            self._watch(0)
+            self._begin()
 
     def _begin(self) -> None:
         if not self._closed:
@@ -136,8 +198,37 @@ class _Peer:
         elif action is HALF_CLOSE:
             self._sock.shutdown(socket.SHUT_WR)
             self._loop.call_soon(self._go_on)
-        elif action is HOLD or not self._take_request():
+        elif action is UNWRAP:
+            with suppress(OSError):  # the peer's close_notify is not waited for, or the peer is gone
+                assert isinstance(self._sock, ssl.SSLSocket)
+                self._sock.unwrap()
+            self._loop.call_soon(self._go_on)
+        elif isinstance(action, Relay):
+            self._begin_relay(action.port)
+        elif action is HOLD or not self._take_input():
             self._watch(READ)
+            if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+                self._loop.call_soon(lambda: self._on_ready(READ))
+
+    def _begin_relay(self, port: int) -> None:
+        self._far = socket.create_connection(("127.0.0.1", port))
+        self._far.setblocking(False)
+        far = self._far
+        self._loop.register(far, READ, lambda mask: self._pump(far, self._sock))
+        self._watch(READ, lambda mask: self._pump(self._sock, far))
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        """Pass on what is there. Loopback takes what tests send through a tunnel without having to wait."""
+        if self._closed:
+            return
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data) if isinstance(sink, ssl.SSLSocket) else sink.send(data)
+            self.close()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError:
+            self.close()
 
     def _on_ready(self, mask: int) -> None:
         try:
@@ -151,7 +242,7 @@ class _Peer:
     def _send(self) -> None:
         try:
             self._output = self._output[self._sock.send(self._output) :] if self._output else self._output
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantWriteError):
             self._watch(WRITE)
             return
         except OSError:
@@ -164,7 +255,10 @@ class _Peer:
             self._loop.call_soon(self._go_on)
 
     def _receive(self) -> None:
-        data = self._sock.recv(65536)
+        try:
+            data = self._sock.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
         if self._doing is HOLD:
             if not data:
                 self.close()
@@ -174,14 +268,17 @@ class _Peer:
             self._watch(0)
             self._go_on(b"")
         else:
-            self._take_request()
+            self._take_input()
 
-    def _take_request(self) -> bool:
-        """Hand a whole request to the script, if one is there."""
-        end = self._input.find(b"\r\n\r\n") + 4
-        if end < 4:
-            return False
-        size = end + _body_length(bytes(self._input[:end]))
+    def _take_input(self) -> bool:
+        """Hand what it waits for to the script, if it is there."""
+        if isinstance(self._doing, Exactly):
+            size = self._doing.count
+        else:
+            end = self._input.find(b"\r\n\r\n") + 4
+            if end < 4:
+                return False
+            size = end + _body_length(bytes(self._input[:end]))
         if len(self._input) < size:
             return False
         request = bytes(self._input[:size])
@@ -191,13 +288,13 @@ class _Peer:
         self._loop.call_soon(lambda: self._go_on(request))
         return True
 
-    def _watch(self, interest: int) -> None:
-        if interest == self._interest:
+    def _watch(self, interest: int, callback: Callable[[int], object] | None = None) -> None:
+        if interest == self._interest and callback is None:
             return
         if self._interest:
             self._loop.unregister(self._sock)
         if interest:
-            self._loop.register(self._sock, interest, self._on_ready)
+            self._loop.register(self._sock, interest, callback or self._on_ready)
         self._interest = interest
 
 

@@ -25,7 +25,8 @@ HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parents[1] / "docs/img/idle-connections.svg"
 IDLE = {"select": (0, 250, 500, 900), "poll": (0, 250, 500, 1000, 2000, 4000, 8000)}
 IDLE["epoll"] = IDLE["poll"]
-ACTIVE, REQUESTS, ROUNDS, HOSTS = 10, 5000, 5, 8
+ACTIVE, REQUESTS, ROUNDS, SWEEPS, HOSTS = 10, 3000, 3, 3, 8
+CLAIM = 1.2  # times as much, at most, on epoll with any number of idle connections
 PATIENT = Timeouts(first_byte=300, total=600, keepalive=3600)
 
 
@@ -110,9 +111,9 @@ class Scale:
     def __init__(self, figures: dict[str, dict[int, float]]) -> None:
         values = [value for line in figures.values() for value in line.values()]
         self.most = max(count for line in figures.values() for count in line)
-        self.low, self.high = 10 ** math.floor(math.log10(min(values))), max(values) * 1.15
-        if min(values) > 2 * self.low:
-            self.low *= 2 if min(values) < 5 * self.low else 5
+        steps = [step * 10.0**power for power in range(-1, 7) for step in (1, 2, 5)]
+        self.low = max(step for step in steps if step * 1.5 < min(values))  # the lowest line has air below it
+        self.high = max(values) * 1.15
 
     def x(self, count: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * math.sqrt(count / self.most)
@@ -143,7 +144,9 @@ def axes(scale: Scale, counts: Sequence[int]) -> list[str]:
         out.append(f"<path d='M{x:.1f},{bottom} v5' stroke='#8a949c'/>")
         out.append(text(x, bottom + 21, f"{count:,}", more="text-anchor='middle'"))
     out.append(f"<path d='M{LEFT},{bottom} H{right}' stroke='#8a949c'/>")
-    out.append(text((LEFT + right) / 2, HEIGHT - 12, "idle connections", more="text-anchor='middle'"))
+    out.append(
+        text((LEFT + right) / 2, HEIGHT - 12, "idle connections (square-root scale)", more="text-anchor='middle'")
+    )
     return out
 
 
@@ -151,14 +154,18 @@ def curve(scale: Scale, kind: str, line: dict[int, float]) -> list[str]:
     places = [(scale.x(count), scale.y(value)) for count, value in sorted(line.items())]
     path = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in places)
     colour = COLOURS[kind]
-    out = [f"<path d='{path}' fill='none' stroke='{colour}' stroke-width='2.2' stroke-linejoin='round'/>"]
+    look = "stroke-width='2.2' stroke-linejoin='round'" + (" stroke-dasharray='7 4'" if kind == "select" else "")
+    out = [f"<path d='{path}' fill='none' stroke='{colour}' {look}/>"]
     out += [
         f"<path d='{MARKS[kind]}' transform='translate({x:.1f},{y:.1f})' fill='{colour}' stroke='#fff'/>"
         for x, y in places
     ]
-    (x, y), last = places[-1], list(dict(sorted(line.items())).values())[-1]
-    out.append(text(x + 11, y - 3, kind, size=14, fill=colour, more="font-weight='600'"))
-    out.append(text(x + 11, y + 13, f"{last:,.0f} us", size=12, fill=colour))
+    x, y = places[-1]
+    note = f"{line[max(line)]:,.0f} µs"
+    if kind == "select":  # poll's line goes on where this one ends
+        note, y = f"{note} with {max(line)}: FD_SETSIZE ends it here", y + 21
+    out.append(text(x + 12, y - 3, kind, size=14, fill=colour, more="font-weight='600'"))
+    out.append(text(x + 12, y + 13, note, size=12, fill=colour))
     return out
 
 
@@ -174,24 +181,31 @@ def picture(figures: dict[str, dict[int, float]]) -> str:
         text(LEFT - 44, 50, f"CPU microseconds a request, {ACTIVE} at a time; log scale"),
         *axes(scale, counts),
     ]
-    for kind, line in figures.items():
+    for kind, line in sorted(figures.items(), key=lambda figure: -max(figure[1])):  # the shortest on top
         body += curve(scale, kind, line)
     label = "CPU time a request by number of idle connections, for select, poll and epoll"
     head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>"
     return "\n".join([head, *body, "</svg>"]) + "\n"
 
 
-def main() -> None:
-    """Measure, print, draw."""
-    raise_limit()
+def measure_all() -> dict[str, dict[int, float]]:
+    """Selector -> idle connections -> the best of some sweeps, which lie apart: others use this machine too."""
     figures: dict[str, dict[int, float]] = {}
     with server(HOSTS) as port:
-        measure("epoll", 0, port)  # the first figure would pay for a cold start
-        for kind, counts in IDLE.items():
-            for idle in counts:
-                cost = measure(kind, idle, port)
-                if cost is not None:
-                    figures.setdefault(kind, {})[idle] = cost
+        for _ in range(SWEEPS):
+            for kind, counts in IDLE.items():
+                for idle in counts:
+                    cost = measure(kind, idle, port)
+                    if cost is not None:
+                        line = figures.setdefault(kind, {})
+                        line[idle] = min(cost, line.get(idle, cost))
+    return figures
+
+
+def main() -> int:
+    """Measure, print, draw; 1 if the claim does not hold."""
+    raise_limit()
+    figures = measure_all()
     print(table(figures))
     for kind, line in figures.items():
         most = max(line)
@@ -199,7 +213,9 @@ def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(picture(figures), encoding="utf-8")
+    line = figures.get("epoll") or {0: 1.0}
+    return max(line.values()) > CLAIM * line[0]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

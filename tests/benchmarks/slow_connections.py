@@ -25,6 +25,7 @@ from typing import Any
 
 from idle_connections import server
 
+from pipeline.fetch.connection import RECEIVING
 from pipeline.fetch.descriptors import raise_limit, room_for
 from pipeline.fetch.fetcher import Fetcher, Timeouts
 from pipeline.fetch.loop import Loop
@@ -85,17 +86,24 @@ class Load:
                 self.to_open -= 1
             if self.to_open:
                 self.loop.call_soon(lambda: None)
-            elif self.all_dripping() or self.bad["drip"]:
+            elif self.bad["drip"]:
+                self.loop.stop()
+
+        def look() -> None:
+            if not self.to_open and self.all_dripping():
                 self.loop.stop()
             else:
-                self.loop.call_later(TICK, lambda: None)
+                self.loop.call_later(TICK, look)
 
+        look()
         self.loop.run(tick)
         return time.perf_counter() - start
 
     def all_dripping(self) -> bool:
-        """Whether every connection has its head; asked seldom, because it looks at all of them."""
-        return all(connection._reader.head_done for connection in self.fetcher._pool._all)
+        """Whether every running connection has its head; kept ones, which wait for a request, do not count."""
+        everything = self.fetcher._pool._all
+        begun = sum(one.state == RECEIVING and one._reader.head_done for one in everything)
+        return begun >= self.options.drips
 
     def hold(self) -> None:
         """Healthy requests beside the drips, evenly spread."""

@@ -1,4 +1,4 @@
-"""Whole runs through the command line, off a terminal, against a scripted site."""
+"""Whole runs against a scripted site: through the command line, off a terminal, where what it says matters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pipeline import run
 
 LIST = """
 <div class="row"><a href="/detail/1">one</a><i>5</i></div>
@@ -102,16 +104,17 @@ def test_two_rows_with_other_carried_values_and_one_detail_page_give_two_items(
     assert site.log.count("GET /detail/1") == 2
 
 
-@pytest.mark.parametrize("override", ["fetch.selector=select", "fetch.selector=poll", "fetch.selector=epoll",
-                                      "pages.list.parser=soup", "pages.detail.parser=lexbor"])  # fmt: skip
-def test_selectors_and_parsers_give_equal_bytes(site: Any, hookline: Any, tmp_path: Path, override: str) -> None:
+@pytest.mark.parametrize(("key", "value"), [("fetch.selector", "select"), ("fetch.selector", "poll"),
+    ("fetch.selector", "epoll"), ("pages.list.parser", "soup"), ("pages.detail.parser", "lexbor")])  # fmt: skip
+def test_selectors_and_parsers_give_equal_bytes(site: Any, tmp_path: Path, key: str, value: str) -> None:
     shop(site)
-    write(tmp_path, CONFIG.format(url=site.url))
-    assert hookline("run", "shop.yaml").returncode == 0
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("books.[jc]s*")}
-    assert hookline("run", "shop.yaml", "--set", override).returncode == 0
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").glob("books.[jc]s*")}
-    assert len(before) == 2
+    config = write(tmp_path, CONFIG.format(url=site.url))
+    outputs = []
+    for overrides in ({}, {key: value}):
+        assert run(config, overrides=overrides).exit_code == 0
+        outputs.append({path.name: path.read_bytes() for path in (tmp_path / "out").glob("books.[jc]s*")})
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) == 2
 
 
 def test_stdout_is_data_only(site: Any, hookline: Any, tmp_path: Path) -> None:
@@ -172,9 +175,9 @@ def test_exit_1_when_many_pages_fail(site: Any, hookline: Any, tmp_path: Path) -
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
-def test_exit_3_on_a_signal_and_nothing_is_published(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_exit_3_on_a_signal_and_nothing_is_published(site: Any, tmp_path: Path) -> None:
     shop(site)
-    write(tmp_path, CONFIG.format(url=site.url) + "fetch: {per_host: {concurrency: 1, delay: 30s}}\n")
+    write(tmp_path, CONFIG.format(url=site.url) + "fetch: {robots: false, per_host: {concurrency: 1, delay: 30s}}\n")
     command = [sys.executable, "-P", "-m", "pipeline", "run", "shop.yaml", "--report", "report.json"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 20
@@ -190,7 +193,7 @@ def test_exit_3_on_a_signal_and_nothing_is_published(site: Any, hookline: Any, t
 
 def test_exit_3_when_the_time_is_up(site: Any, hookline: Any, tmp_path: Path) -> None:
     shop(site)
-    write(tmp_path, CONFIG.format(url=site.url) + "fetch: {per_host: {concurrency: 1, delay: 30s}}\n")
+    write(tmp_path, CONFIG.format(url=site.url) + "fetch: {robots: false, per_host: {concurrency: 1, delay: 30s}}\n")
     done = hookline("run", "shop.yaml", "--time-limit", "300ms")
     assert done.returncode == 3
     assert "stopped early; nothing was published (time)" in done.stderr
@@ -272,55 +275,51 @@ def test_two_configs_of_one_name_in_one_folder_are_refused(site: Any, hookline: 
 # --- redirects, retries, fates ---------------------------------------------------------------------------------------
 
 
-def fates(hookline: Any, tmp_path: Path, *args: str) -> dict[str, int]:
-    done = hookline("run", "shop.yaml", "--report", "report.json", *args)
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["exit_code"] == done.returncode != 70
-    counted: dict[str, int] = report["fates"]
-    assert sum(counted.values()) + report["pending"] == report["discovered"]
-    return counted
+def fates(config: Path) -> dict[str, int]:
+    summary = run(config).summary
+    assert summary.exit_code != 70
+    assert sum(summary.fates.values()) + summary.pending == summary.discovered
+    return summary.fates
 
 
-def test_a_redirect_ends_redirected_and_its_target_is_a_request_of_its_own(
-    site: Any, hookline: Any, tmp_path: Path
-) -> None:
+def test_a_redirect_ends_redirected_and_its_target_is_a_request_of_its_own(site: Any, tmp_path: Path) -> None:
     shop(site)
     site.page("/", "", status=301, Location="/home#top")
     site.page("/home", LIST)
     site.page("/detail/2", "", status=307, Location="/detail/1")
     write(tmp_path, CONFIG.format(url=site.url).replace("carry: {stars: i}", "carry: {}"))
-    assert fates(hookline, tmp_path) == {"fetched": 4, "redirected": 2}
+    assert fates(tmp_path / "shop.yaml") == {"fetched": 4, "redirected": 2}
     assert site.log.count("GET /detail/1") == 1
 
 
-def test_a_redirect_loop_fails_and_is_told(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_a_redirect_loop_fails_and_is_told(site: Any, tmp_path: Path) -> None:
     shop(site)
     site.page("/page/2", "", status=302, Location="/page/3")
     site.page("/page/3", "", status=302, Location="/page/2")
     write(tmp_path, CONFIG.format(url=site.url))
-    assert fates(hookline, tmp_path) == {"fetched": 3, "redirected": 1, "failed:http_302": 1}
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert any("redirect loop" in problem["detail"] for problem in report["problems"])
+    summary = run(tmp_path / "shop.yaml").summary
+    assert summary.fates == {"fetched": 3, "redirected": 1, "failed:http_302": 1}
+    assert any("redirect loop" in problem.detail for problem in summary.problems)
 
 
-def test_too_many_redirects(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_too_many_redirects(site: Any, tmp_path: Path) -> None:
     shop(site)
     for number in range(2, 9):
         site.page(f"/page/{number}", "", status=302, Location=f"/page/{number + 1}")
     write(tmp_path, CONFIG.format(url=site.url) + "fetch: {redirects: 3}\n")
-    assert fates(hookline, tmp_path) == {"fetched": 3, "redirected": 3, "failed:http_302": 1}
+    assert fates(tmp_path / "shop.yaml") == {"fetched": 3, "redirected": 3, "failed:http_302": 1}
 
 
-def test_a_server_error_is_tried_again(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_a_server_error_is_tried_again(site: Any, tmp_path: Path) -> None:
     shop(site)
     page = site.pages["/detail/1"]
     site.pages["/detail/1"] = [(503, {}, "busy"), page]
     write(tmp_path, CONFIG.format(url=site.url) + "fetch: {retry: {base: 50ms}}\n")
-    assert fates(hookline, tmp_path) == {"fetched": 5}
+    assert fates(tmp_path / "shop.yaml") == {"fetched": 5}
     assert site.log.count("GET /detail/1") == 2
 
 
-def test_every_refusal_has_its_fate(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_every_refusal_has_its_fate(site: Any, tmp_path: Path) -> None:
     shop(site)
     links = ["/gone", "/deny/x", "mailto:a@b", "http://other.invalid/", "/a/a/a/a", "http://127.0.0.1:8/"]
     site.page("/", "".join(f'<a href="{link}">x</a>' for link in links))
@@ -337,7 +336,7 @@ def test_every_refusal_has_its_fate(site: Any, hookline: Any, tmp_path: Path) ->
     text += 'scope: {deny: ["/deny/**"], allow_domains: [127.0.0.1]}\nfetch: {retry: {attempts: 1}}\n'
     text = text.replace("          stars: {carry: stars}\n", "          stars: {carry: stars}\n    follow: [a]\n")
     write(tmp_path, text)
-    assert fates(hookline, tmp_path) == {
+    assert fates(tmp_path / "shop.yaml") == {
         "fetched": 1,
         "gone": 1,
         "rejected:private_network": 1,  # another port of this machine, which no URL of the config names
@@ -389,16 +388,20 @@ WRONG_PLUGINS = [
 ]
 
 
-@pytest.mark.parametrize(("source", "told"), WRONG_PLUGINS)
-def test_wrong_plugins_are_refused_at_load(site: Any, hookline: Any, tmp_path: Path, source: str, told: str) -> None:
+@pytest.mark.parametrize("way", ["run", "check"])
+def test_wrong_plugins_are_refused_at_load(site: Any, hookline: Any, tmp_path: Path, way: str) -> None:
     shop(site)
-    write(tmp_path, f"from pipeline import hookimpl\n{source}", "wrong.py")
-    write(tmp_path, CONFIG.format(url=site.url) + "plugins: [./wrong.py]\n")
-    for command in ("run", "check"):
-        done = hookline(command, "shop.yaml")
-        assert done.returncode == 2
-        assert told in done.stderr and "shop.yaml:" in done.stderr
-        assert "Traceback" not in done.stderr
+    configs = []
+    for number, (source, _) in enumerate(WRONG_PLUGINS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write(folder, f"from pipeline import hookimpl\n{source}", "wrong.py")
+        configs.append(write(folder, CONFIG.format(url=site.url) + "plugins: [./wrong.py]\n"))
+    done = hookline(way, *configs)
+    assert done.returncode == 2
+    for config, (_, told) in zip(configs, WRONG_PLUGINS, strict=True):
+        assert any(line.startswith(f"{config}:") and told in line for line in done.stderr.splitlines()), done.stderr
+    assert "Traceback" not in done.stderr
     assert site.log == []
 
 
@@ -420,7 +423,7 @@ def test_a_plugin_that_raises_costs_its_page_or_item_only(site: Any, hookline: A
     assert done.returncode == 6 and "not two" in done.stderr
 
 
-def test_the_published_file_does_not_depend_on_the_order_of_arrival(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_the_published_file_does_not_depend_on_the_order_of_arrival(site: Any, tmp_path: Path) -> None:
     """Sixty pages on sixteen connections come in any order; the file is the same each time, and with one connection."""
     site.page("/", "".join(f'<a href="/detail/{number}">x</a>' for number in range(60)))
     for number in range(60):
@@ -428,14 +431,14 @@ def test_the_published_file_does_not_depend_on_the_order_of_arrival(site: Any, h
     config = CONFIG.format(url=site.url).replace("- li.next a", "- a")
     write(tmp_path, config)
     outputs = set()
-    for override in ("fetch.concurrency=16", "fetch.concurrency=1", "scope.order=depth"):
-        assert hookline("run", "shop.yaml", "--set", override).returncode == 0
+    for key, value in (("fetch.concurrency", "16"), ("fetch.concurrency", "1"), ("scope.order", "depth")):
+        assert run(tmp_path / "shop.yaml", overrides={key: value}).exit_code == 0
         outputs.add((tmp_path / "out/books.jsonl").read_bytes())
     assert len(outputs) == 1
     assert len(rows(tmp_path / "out/books.jsonl")) == 60
 
 
-def test_max_depth(site: Any, hookline: Any, tmp_path: Path) -> None:
+def test_max_depth(site: Any, tmp_path: Path) -> None:
     for number in range(5):
         site.page(f"/{number}", f'<h1>{number}</h1><a href="/{number + 1}">next</a>')
     write(
@@ -443,15 +446,13 @@ def test_max_depth(site: Any, hookline: Any, tmp_path: Path) -> None:
         f"name: shop\nseeds: [{site.url}/0]\nscope: {{max_depth: 2}}\n"
         "pages: {all: {items: [{fields: {title: h1}}], follow: [a]}}\nstore: [{jsonl: out.jsonl}]\n",
     )
-    assert fates(hookline, tmp_path) == {"fetched": 3, "rejected:depth": 1}
+    assert fates(tmp_path / "shop.yaml") == {"fetched": 3, "rejected:depth": 1}
     assert [row["title"] for row in rows(tmp_path / "out.jsonl")] == ["0", "1", "2"]
 
 
 def test_python_api(site: Any, tmp_path: Path) -> None:
     shop(site)
     config = write(tmp_path, CONFIG.format(url=site.url))
-    from pipeline import run
-
     result = run(config, limit=20)
     assert result.exit_code == 0
     assert [item["title"] for item in result.items] == ["Book 1", "Book 2", "Book 3"]
@@ -461,10 +462,26 @@ def test_python_api(site: Any, tmp_path: Path) -> None:
 def test_no_file_descriptor_is_left_open(site: Any, tmp_path: Path) -> None:
     shop(site)
     config = write(tmp_path, CONFIG.format(url=site.url))
-    from pipeline import run
-
     run(config)
     site.close()  # its own sockets come and go in their own time
     before = len(list(Path("/proc/self/fd").iterdir()))
     assert run(config, overrides={"fetch.retry": "1"}).exit_code == 4
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_plugins_may_be_all_that_a_config_wants(site: Any, hookline: Any, tmp_path: Path) -> None:
+    """Without page rules there is one that fits all."""
+    shop(site)
+    write(
+        tmp_path,
+        "from pipeline import Item, Request, hookimpl\n\n@hookimpl\ndef parse(page):\n"
+        "    yield Item('page', rule=page.rule, title=page.soup.h1 and page.soup.h1.text)\n"
+        "    for link in page.links:\n        yield Request(link)\n",
+        "all.py",
+    )
+    write(tmp_path, f"name: shop\nseeds: [{site.url}/]\nplugins: [./all.py]\n")
+    done = hookline("run", "shop.yaml", "-o", "-")
+    assert done.returncode == 0, done.stderr
+    items = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [item["title"] for item in items] == [None, "Book 1", "Book 2", "Book 3", None]
+    assert {item["rule"] for item in items} == {"page"}

@@ -19,6 +19,7 @@ from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.http1 import ResponseReader
 from pipeline.fetch.loop import READ, WRITE
 from pipeline.fetch.resolver import Address
+from pipeline.fetch.wire import Wire
 from pipeline.model import Failure, Request, Response
 from tests.badserver.server import (
     HALF_CLOSE,
@@ -120,7 +121,10 @@ def only_connection(fetcher: Fetcher) -> Connection:
 
 
 def test_the_table_is_whole() -> None:
-    assert list(STATES) == ["NEW", "RESOLVING", "CONNECTING", "SENDING", "RECEIVING", "IDLE", "CLOSED"]
+    assert list(STATES) == [
+        *("NEW", "RESOLVING", "CONNECTING", "PROXYING", "HANDSHAKING"),
+        *("SENDING", "RECEIVING", "IDLE", "CLOSED"),
+    ]
     for name, state in STATES.items():
         assert state.deadline == "" or hasattr(LIMITS, state.deadline), name
         assert state.interest in (0, READ, WRITE, READ | WRITE)
@@ -211,7 +215,7 @@ class TestConnecting:
         def make_socket(family: int, kind: int) -> socket.socket:
             raise OSError(errno.EMFILE, "Too many open files")
 
-        outcome = net.get(net.fetcher(make_socket=make_socket), "http://127.0.0.1:1/")
+        outcome = net.get(net.fetcher(make_socket=make_socket), "http://127.0.0.1:8/")
         assert describe(outcome) == "ConnectError no_socket RESOLVING"
 
     def test_a_family_that_the_kernel_lacks_is_passed_over(self, net: Net) -> None:
@@ -224,6 +228,23 @@ class TestConnecting:
         net.resolver.table["two.example"] = (Address(socket.AF_INET6, "::1"), *v4("127.0.0.1"))
         outcome = net.get(net.fetcher(make_socket=make_socket), f"http://two.example:{server.port}/")
         assert describe(outcome) == "200 good"
+
+    @pytest.mark.parametrize("raises", [False, True])
+    def test_an_address_that_is_refused_at_once_is_passed_over(self, net: Net, raises: bool) -> None:
+        class NoRoute(socket.socket):
+            def connect_ex(self, where: Any) -> int:
+                if where[0] != "127.0.0.2":
+                    return super().connect_ex(where)
+                if raises:
+                    raise OSError(errno.ENETUNREACH, "Network is unreachable")
+                return errno.ENETUNREACH
+
+        server = net.serve(always(reply(page())))
+        fetcher = net.fetcher(make_socket=NoRoute)
+        net.resolver.table["two.example"] = v4("127.0.0.2", "127.0.0.1")
+        assert describe(net.get(fetcher, f"http://two.example:{server.port}/")) == "200 good"
+        outcome = net.get(fetcher, f"http://127.0.0.2:{server.port}/")
+        assert describe(outcome) == "ConnectError unreachable RESOLVING"
 
     def test_a_body_that_finds_no_memory_is_a_failure(
         self, net: Net, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -397,13 +418,13 @@ class TestIdle:
         server = net.serve(always(reply(page())))
         net.get(fetcher, server.url + "/")
         connection, calls = only_connection(fetcher), []
-        watch = Connection._watch
+        watch = Wire.watch
         try:
-            Connection._watch = lambda *args: (calls.append(args), watch(*args))  # type: ignore[assignment,method-assign]
+            Wire.watch = lambda *args: (calls.append(args), watch(*args))  # type: ignore[assignment,method-assign]
             for _ in range(5):
                 assert describe(net.get(fetcher, server.url + "/")) == "200 good"
         finally:
-            Connection._watch = watch  # type: ignore[method-assign]
+            Wire.watch = watch  # type: ignore[method-assign]
         assert calls == []
         assert only_connection(fetcher) is connection
         assert server.accepted == 1
@@ -588,7 +609,8 @@ class TestClosed:
         server = net.serve(always(reply(page(), Pause(1), b"stray", HOLD)))
         net.fetch(fetcher, Request(server.url + "/"), Request(server.url + "/"))
         first, second = list(fetcher._pool._idle)
-        closed = {"fd": second._sock.fileno() if second._sock else -1}
+        assert second._wire is not None
+        closed = {"fd": second._wire._sock.fileno()}
         ready = first._on_ready
 
         def meddle(mask: int) -> None:
@@ -598,8 +620,8 @@ class TestClosed:
             second._on_ready(READ)
             second._on_deadline()
 
-        assert first._sock is not None
-        net.loop.modify(first._sock, READ, meddle)
+        assert first._wire is not None
+        net.loop.modify(first._wire._sock, READ, meddle)
         net.settle(2)
         assert closed["new"] == closed["fd"]
         socket.socket(fileno=closed["new"]).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections import Counter
 
 import pytest
@@ -59,10 +60,50 @@ class TestWire:
         wire = self.ask(net, Request("http://HOST/", headers={} if of_run else own), headers=own if of_run else None)
         assert head_of(wire)["host"] == "other.example"
 
-    def test_user_info_is_not_sent(self, net: Net) -> None:
-        wire = self.ask(net, Request("http://user:pass@HOST/"))
-        assert b"user" not in wire.replace(b"user-agent", b"").replace(b"User-Agent", b"")
+    @pytest.mark.parametrize(
+        ("userinfo", "credentials"),
+        [
+            ("user:pass", b"user:pass"),
+            ("user", b"user:"),
+            (":pass", b":pass"),
+            ("a%40b:c%3Ad%2F", b"a@b:c:d/"),
+            ("j%C3%B6:%0d%0aX:1", "j\xf6:\r\nX:1".encode()),
+        ],
+    )
+    def test_user_info_is_sent_as_basic_authorization(self, net: Net, userinfo: str, credentials: bytes) -> None:
+        wire = self.ask(net, Request(f"http://{userinfo}@HOST/"))
+        assert b64decode(head_of(wire)["authorization"].removeprefix("Basic ")) == credentials
         assert "@" not in head_of(wire)["host"]
+        assert credentials not in wire
+        assert wire.startswith(b"GET / HTTP/1.1\r\n")
+
+    @pytest.mark.parametrize(
+        ("of_run", "own", "expected"),
+        [
+            ({}, {"authorization": "Bearer mine"}, "Bearer mine"),
+            ({"Authorization": "Bearer run"}, {}, "Basic dTpw"),
+            ({"Authorization": "Bearer run"}, {"AUTHORIZATION": "Bearer mine"}, "Bearer mine"),
+        ],
+    )
+    def test_user_info_stands_between_the_headers_of_run_and_request(
+        self, net: Net, of_run: dict[str, str], own: dict[str, str], expected: str
+    ) -> None:
+        wire = self.ask(net, Request("http://u:p@HOST/", headers=own), headers=of_run)
+        assert head_of(wire)["authorization"] == expected
+
+    def test_user_info_is_for_its_url_only_and_in_no_message(self, net: Net) -> None:
+        server = net.serve(by_path({"/": reply(page())}))
+        fetcher = net.fetcher()
+        with_user = server.url.replace("//", "//user:canary@")
+        net.fetch(fetcher, Request(with_user + "/"), Request(server.url + "/"))
+        assert [b"Authorization" in request for request in server.requests] == [True, False]
+        server.close()
+        net._open.remove(server)
+        fetcher.abort()
+        outcome = net.get(fetcher, with_user + "/")
+        assert isinstance(outcome, Failure)
+        assert "canary" not in str(outcome.error)
+        assert "user" not in str(outcome.error)
 
     def test_body(self, net: Net) -> None:
         wire = self.ask(net, Request("http://HOST/", method="POST", body=b"x=1"))

@@ -7,29 +7,30 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.fetch.exchange import Exchange
+from pipeline.fetch.exchange import Exchange, Route
 from pipeline.fetch.pool import Pool
+from pipeline.fetch.proxy import Proxy
 from pipeline.model import Request
 from pipeline.url import Origin
 
-A, B, C = (Origin("http", name, 80) for name in ("a", "b", "c"))
+A, B, C = (Route(Origin("http", name, 80)) for name in ("a", "b", "c"))
 
 
 class FakeConnection:
     """Does what it is told and tells its pool."""
 
-    def __init__(self, pool: Pool, origin: Origin, number: int) -> None:
-        self.pool, self.origin, self.number = pool, origin, number
+    def __init__(self, pool: Pool, route: Route, number: int) -> None:
+        self.pool, self.route, self.number = pool, route, number
         self.busy = False
         self.closed = False
 
     def __repr__(self) -> str:
-        return f"{self.origin.host}{self.number}"
+        return f"{self.route.origin.host}{self.number}"
 
     def start(self, exchange: Exchange) -> None:
         assert not self.busy
         assert not self.closed
-        assert exchange.origin == self.origin
+        assert exchange.route == self.route
         self.busy = True
 
     def finish(self) -> None:
@@ -47,13 +48,13 @@ class Bench:
         self.made: list[FakeConnection] = []
         self.pool = Pool(self.open, max_idle=max_idle)
 
-    def open(self, origin: Origin) -> Any:
-        self.made.append(FakeConnection(self.pool, origin, len(self.made)))
+    def open(self, route: Route) -> Any:
+        self.made.append(FakeConnection(self.pool, route, len(self.made)))
         return self.made[-1]
 
-    def ask(self, origin: Origin, *, fresh: bool = False) -> FakeConnection:
+    def ask(self, route: Route, *, fresh: bool = False) -> FakeConnection:
         before = [c for c in self.made if c.busy]
-        self.pool.dispatch(Exchange(Request("http://x/"), origin, b"", 0.0), fresh=fresh)
+        self.pool.dispatch(Exchange(Request("http://x/"), route, b"", 0.0), fresh=fresh)
         (taken,) = [c for c in self.made if c.busy and c not in before]
         return taken
 
@@ -68,12 +69,27 @@ def test_the_last_used_is_taken_first() -> None:
     assert len(bench.made) == 2
 
 
-def test_origins_do_not_mix() -> None:
-    bench = Bench()
-    bench.ask(A).finish()
-    for other in (B, Origin("http", "a", 81), Origin("https", "a", 80)):
-        assert bench.ask(other) is bench.made[-1]
-    assert len(bench.made) == 4
+def test_routes_do_not_mix() -> None:
+    bench = Bench(max_idle=20)
+    secure = Origin("https", "a", 443)
+    proxy = Proxy("http", "p", 3128, "user:one")
+    routes = [
+        A,
+        B,
+        Route(Origin("http", "a", 81)),
+        Route(Origin("https", "a", 80)),
+        Route(secure),
+        Route(secure, verify=False),
+        Route(secure, proxy=proxy),
+        Route(secure, proxy=Proxy("http", "p", 3128, "user:two")),
+        Route(secure, proxy=Proxy("http", "p", 3128)),
+        Route(secure, proxy=Proxy("https", "p", 3128, "user:one")),
+        Route(secure, verify=False, proxy=proxy),
+    ]
+    for number, route in enumerate(routes):
+        bench.ask(route).finish()
+        assert len(bench.made) == number + 1
+    assert [bench.ask(route).number for route in routes] == list(range(len(routes)))
 
 
 def test_fresh_is_fresh() -> None:
@@ -132,4 +148,4 @@ def test_law_the_books_balance(steps: list[tuple[str, int]], max_idle: int) -> N
         busy = [c for c in bench.made if c.busy]
         assert bench.pool.busy == len(busy)
         assert bench.pool.idle == len(alive) - len(busy)
-        assert {c.origin for c in alive if not c.busy} == set(bench.pool._idle_of)
+        assert {c.route for c in alive if not c.busy} == set(bench.pool._idle_of)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import resource
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from pipeline.errors import PolicyError
+from pipeline.fetch import address
 from pipeline.fetch.exchange import Timeouts
+from pipeline.fetch.fetcher import TlsOptions
+from pipeline.fetch.resolver import Address, Answer
 from pipeline.model import Failure, Request, Response
+from pipeline.url import normalise
+from tests.badserver import certificates
 from tests.badserver.rows import ROWS, early_script, script
+from tests.badserver.server import BadServer, by_path, page, reply
 from tests.fetch.kit import Net, describe
 
 LIMITS = Timeouts()  # the defaults: the clock jumps
@@ -76,11 +85,18 @@ def test_every_row_of_the_server_has_its_outcome() -> None:
     assert set(TABLE) == set(ROWS) - {"/good"}
 
 
+OVER_TLS = {
+    "/T05a": Row("200 good", flags=("unclean_tls_eof",)),
+    "/T05b": Row("200 good", flags=("unclean_tls_eof",)),
+}
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("path", TABLE)
-def test_row(net: Net, path: str) -> None:
-    row = TABLE[path]
-    server = net.serve(script)
-    fetcher = net.fetcher(timeouts=LIMITS, concurrency=4)
+def test_row(net: Net, path: str, secure: bool) -> None:
+    row = OVER_TLS.get(path, TABLE[path]) if secure else TABLE[path]
+    server = net.serve(script, tls=certificates.good() if secure else None)
+    fetcher = net.fetcher(timeouts=LIMITS, concurrency=4, tls=TlsOptions(ca_file=certificates.ca_file()))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (outcome,) = net.fetch(fetcher, Request(server.url + path, **row.ask))
     assert describe(outcome) == row.outcome
@@ -125,3 +141,159 @@ def test_bad_servers_beside_good_ones(net: Net) -> None:
     assert sum(isinstance(outcome, Failure) for outcome in outcomes) == sum(
         "Error" in r.outcome for r in TABLE.values()
     )
+
+
+# --- U02, U03, U09: the address gate ---------------------------------------------------------------------------------
+
+LOCAL = [
+    *("127.0.0.1", "127.8.9.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1"),
+    *("169.254.169.254", "100.64.0.1", "192.0.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"),
+    *(
+        "0",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "%31%32%37.0.0.1",
+        "\uff11\uff12\uff17.0.0.1",
+    ),
+    *("[::]", "[::1]", "[fe80::1]", "[fc00::1]", "[fd12::1]", "[ff02::1]", "[::ffff:127.0.0.1]", "[::ffff:a00:1]"),
+    *("[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2001:db8::1]"),
+]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_u02_literals_of_local_networks(net: Net, host: str) -> None:
+    """As a page spells them, through the one URL parser; nothing is connected to."""
+
+    def no_socket(family: int, kind: int) -> socket.socket:
+        raise AssertionError("a socket was made")
+
+    url = normalise(f"http://{host}/")
+    assert url is not None
+    fetcher = net.fetcher(private_networks="deny", resolver=None, make_socket=no_socket)
+    outcome = net.get(fetcher, url)
+    assert describe(outcome) == "PolicyError private_network RESOLVING"
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, PolicyError)
+    assert outcome.error.rejected == "rejected:private_network"
+    assert outcome.error.retry_word is None
+    assert "fetch.private_networks: allow" in str(outcome.error)
+
+
+def v4(*ips: str) -> tuple[Address, ...]:
+    return tuple(Address(socket.AF_INET, ip) for ip in ips)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_u02_a_name_of_a_local_address(net: Net, later: bool) -> None:
+    server = net.serve(script)
+    net.resolver.table["evil.example"] = (1.0, v4("127.0.0.1")) if later else v4("127.0.0.1")
+    outcome = net.get(net.fetcher(private_networks="deny"), f"http://evil.example:{server.port}/")
+    assert describe(outcome) == "PolicyError private_network RESOLVING"
+    for word in ("evil.example", "127.0.0.1", f"evil.example:{server.port}", "fetch.private_networks"):
+        assert word in str(outcome.error)  # type: ignore[union-attr]
+    assert server.accepted == 0
+
+
+def only(*ips: str) -> Callable[..., bool]:
+    """A policy under which these addresses of loopback are the internet."""
+    return lambda ip, *, private: ip in ips or private
+
+
+def test_u02_only_the_good_ones_of_several_addresses_are_tried(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "allowed", only("127.0.0.9", "127.0.0.1"))
+    server = net.serve(script)
+    net.resolver.table["mixed.example"] = v4("127.0.0.2", "127.0.0.9", "127.0.0.1")
+    tried: list[str] = []
+
+    class Spy(socket.socket):
+        def connect_ex(self, where: Any) -> int:
+            tried.append(where[0])
+            return super().connect_ex(where)
+
+    fetcher = net.fetcher(private_networks="deny", make_socket=Spy)
+    assert describe(net.get(fetcher, f"http://mixed.example:{server.port}/good")) == "200 good"
+    assert tried == ["127.0.0.9", "127.0.0.1"]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_u03_a_name_that_answers_twice_differently(net: Net, monkeypatch: pytest.MonkeyPatch, secure: bool) -> None:
+    """One lookup for one connection: the answer that was checked is the one that is connected to."""
+    monkeypatch.setattr(address, "allowed", only("127.0.0.2"))
+    good = net.serve(by_path({"/": reply(page())}), host="127.0.0.2", tls=certificates.good() if secure else None)
+    answers = [v4("127.0.0.2"), v4("127.0.0.3"), v4("127.0.0.3")]
+
+    class Flips:
+        asked = 0
+
+        def resolve(self, host: str, callback: Callable[[Answer], object]) -> Answer | None:
+            self.asked += 1
+            return answers.pop(0)
+
+    resolver = Flips()
+    options = {"headers": {"Connection": "close"}, "tls": TlsOptions(ca_file=certificates.ca_file())}
+    fetcher = net.fetcher(private_networks="deny", resolver=resolver, **options)
+    url = f"http{'s' if secure else ''}://shop.example:{good.port}/"
+    assert describe(net.get(fetcher, url)) == "200 good"
+    assert (resolver.asked, good.accepted) == (1, 1)
+    fetcher.abort()
+    assert describe(net.get(fetcher, url)) == "PolicyError private_network RESOLVING"
+    assert (resolver.asked, good.accepted) == (2, 1)
+
+
+def test_u03_the_system_is_asked_who_is_at_the_other_end(net: Net) -> None:
+    """A socket that ends elsewhere than at the address that was checked: nothing is said to it."""
+
+    class Astray(socket.socket):
+        def connect_ex(self, where: Any) -> int:
+            return super().connect_ex(("127.0.0.1", server.port))
+
+    server = net.serve(script)
+    net.resolver.table["shop.example"] = v4("93.184.216.34")
+    outcome = net.get(net.fetcher(private_networks="deny", make_socket=Astray), "http://shop.example/good")
+    assert describe(outcome) == "PolicyError private_network CONNECTING"
+    net.settle()
+    assert server.requests == []
+
+
+def exempt(server: BadServer, host: str = "127.0.0.1") -> tuple[str, int]:
+    return host, server.port
+
+
+def test_exempt_is_one_host_and_port(net: Net) -> None:
+    one, two = net.serve(script), net.serve(script)
+    fetcher = net.fetcher(private_networks="deny", exempt={exempt(one)})
+    assert describe(net.get(fetcher, one.url + "/good")) == "200 good"
+    assert describe(net.get(fetcher, two.url + "/good")) == "PolicyError private_network RESOLVING"
+    net.resolver.table["alias.example"] = v4("127.0.0.1")
+    other_name = f"http://alias.example:{one.port}/good"
+    assert describe(net.get(fetcher, other_name)) == "PolicyError private_network RESOLVING"
+    fetcher.exempt.add(exempt(two))
+    fetcher.exempt.add(exempt(one, "alias.example"))
+    assert describe(net.get(fetcher, two.url + "/good")) == "200 good"
+    assert describe(net.get(fetcher, other_name)) == "200 good"
+
+
+def test_a_bare_fetcher_lets_its_user_decide(net: Net) -> None:
+    assert describe(net.get(net.fetcher(), net.serve(script).url + "/good")) == "200 good"
+
+
+@pytest.mark.parametrize("port", [25, 22, 110, 6000, 6667, 10080])
+@pytest.mark.parametrize("private", ["allow", "deny"])
+def test_u09_ports_of_other_protocols(net: Net, port: int, private: str) -> None:
+    fetcher = net.fetcher(private_networks=private)
+    outcome = net.get(fetcher, f"http://127.0.0.1:{port}/")
+    assert describe(outcome) == "PolicyError scheme NEW"
+    assert net.resolver.asked == []
+    fetcher.exempt.add(("127.0.0.1", port))
+    assert describe(net.get(fetcher, f"http://127.0.0.1:{port}/")).startswith("ConnectError refused")
+
+
+def test_a_refusal_wakes_the_loop(net: Net) -> None:
+    """An outcome that is there as soon as the request is started must not wait for something else to happen."""
+    fetcher = net.fetcher(private_networks="deny")
+    outcomes = net.fetch(fetcher, Request("ftp://x/"), Request("http://127.0.0.1/"), Request("http://[::1]:22/"))
+    assert len(outcomes) == 3

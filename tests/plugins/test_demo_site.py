@@ -174,11 +174,11 @@ def test_the_docs_config_names_every_page(
             "/b.html": "<title>B</title><a href=/>back</a>",
         }
     )
-    done = hookline("run", "--set", f"vars.site={site.base}", "docs.yaml", cwd=tmp_path)
+    done = hookline("run", "--set", f"vars.site={site.url}", "docs.yaml", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     rows = [json.loads(line) for line in (tmp_path / "out/docs.jsonl").read_text().splitlines()]
     assert rows == [
-        {"url": f"{site.base}/", "title": "Start"},
-        {"url": f"{site.base}/a/", "title": "The A"},
-        {"url": f"{site.base}/b.html", "title": "B"},
+        {"url": f"{site.url}/", "title": "Start"},
+        {"url": f"{site.url}/a/", "title": "The A"},
+        {"url": f"{site.url}/b.html", "title": "B"},
     ]

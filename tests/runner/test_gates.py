@@ -223,6 +223,15 @@ def test_cookies_and_auth_go_where_they_belong() -> None:
     assert held.signature("http://a/") != held.signature("http://b/")
 
 
+def test_secret_headers_go_to_the_origins_that_the_user_wrote_down() -> None:
+    held = Credentials(jar=None, auth={}, wall=lambda: 0.0, secret_headers={"Authorization": "Bearer t"})
+    held.origins.add(Origin("http", "a", 80))
+    for url, expected in (("http://a/x", {"Authorization": "Bearer t"}), ("http://b/", {}), ("https://a/", {})):
+        request = Request(url)
+        held.put_on(request)
+        assert request.headers == expected, url
+
+
 def test_without_a_jar_nothing_is_kept() -> None:
     held = Credentials(jar=None, auth={}, wall=lambda: 0.0)
     held.take(answer(Request("http://a/"), Set_Cookie="k=v"))
