@@ -139,8 +139,8 @@ class Connection:
             return
         self._exchange = exchange
         self._total_at = exchange.started + self._timeouts.total
-        if exchange.request.method != "GET":  # for which the reader is ready when it is idle
-            self._reader.begin(exchange.request.method)
+        if exchange.request.method != "GET" or exchange.keep is not None:  # else the reader is ready since it is idle
+            self._reader.begin(exchange.request.method, exchange.keep)
         try:
             if self._wire is not None:
                 self._begin_send(self._wire)

@@ -43,15 +43,19 @@ class Route(NamedTuple):
 
 
 class Exchange:
-    """A request under way: its bytes, when it began, whether it was handed back before."""
+    """A request under way: its bytes, when it began, whether it was handed back before.
 
-    __slots__ = ("payload", "replayed", "request", "route", "started")
+    `keep` is how many bytes of the body are wanted; the rest is not read. None: all of it.
+    """
 
-    def __init__(self, request: Request, route: Route, payload: bytes, started: float) -> None:
+    __slots__ = ("keep", "payload", "replayed", "request", "route", "started")
+
+    def __init__(self, request: Request, route: Route, payload: bytes, started: float, keep: int | None = None) -> None:
         self.request = request
         self.route = route
         self.payload = payload
         self.started = started
+        self.keep = keep
         self.replayed = False
 
 

@@ -110,13 +110,14 @@ class Fetcher:
         """Attempts that may be started now."""
         return self.concurrency - self._pool.busy
 
-    def start(self, request: Request) -> None:
+    def start(self, request: Request, *, keep: int | None = None) -> None:
         """Begin one attempt; its outcome will be appended to `done`, possibly before this returns.
 
-        `request.url` is absolute and normalised. Redirects are not followed: they are outcomes like any other.
+        `request.url` is absolute and normalised. Redirects are not followed: they are outcomes like any other. With
+        `keep` a longer body is not read to its end: the response has its beginning, and the flag `cut`.
         """
         try:
-            attempt = self._prepare(request)
+            attempt = self._prepare(request, keep)
         except FetchError as error:
             self.done.append(Failure(request, error, "NEW", 0.0))
         else:
@@ -134,7 +135,7 @@ class Fetcher:
         if self._own_resolver is not None:
             self._own_resolver.close()
 
-    def _prepare(self, request: Request) -> Exchange:
+    def _prepare(self, request: Request, keep: int | None) -> Exchange:
         base, target = _cut(request.url)
         endpoint = self._endpoints.get(base) or self._endpoint(base)
         fields = self._common
@@ -151,7 +152,7 @@ class Fetcher:
         if self._proxies is not None:
             route = route._replace(proxy=next(self._proxies))
             payload = self._for_proxy(payload, route, endpoint)
-        return Exchange(request, route, payload, self._loop.now)
+        return Exchange(request, route, payload, self._loop.now, keep)
 
     def _for_proxy(self, payload: bytes, route: Route, endpoint: _Endpoint) -> bytes:
         """The request as this proxy gets it. It resolves names, so only hosts that are addresses can be checked."""

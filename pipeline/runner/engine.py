@@ -29,7 +29,7 @@ from pipeline.runner.openrun import OpenRun
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.redirects import Redirector, identity
-from pipeline.runner.robots_gate import Refusal, RobotsGate, State
+from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
 from pipeline.runner.summary import LinkCounts
 from pipeline.workers.pool import InlinePool
 
@@ -254,7 +254,7 @@ class Engine:
     def _start_fetches(self) -> None:
         frontier, now = self.frontier, self.loop.now
         while self.stopped is None and (request := self.robots.next(now)) is not None:
-            self.fetcher.start(request)
+            self.fetcher.start(request, keep=MOST_TEXT)
         if self._cap_reached() and not frontier.active:
             frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
         while self._room() and (entry := frontier.next(now)) is not None:
@@ -281,7 +281,7 @@ class Engine:
         elif allowed is State.UNKNOWN:
             self.robots.hold(entry, self.loop.now)
             if (request := self.robots.next(self.loop.now)) is not None:
-                self.fetcher.start(request)
+                self.fetcher.start(request, keep=MOST_TEXT)
         else:
             self._send(entry)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import FetchError, ProtocolError, TooLargeError, TruncatedError
@@ -436,6 +436,7 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=500, deadline=None)
+@example([b"hello", b"Content-Length: 5\r\n", b"Connection: close\r\n", b"\n", b"\r\n"], [21, 40], "GET")
 @given(st.lists(PIECES, max_size=12), st.lists(st.integers(1, 40), max_size=8), st.sampled_from(["GET", "HEAD"]))
 def test_law_any_bytes_cut_anyhow(pieces: list[bytes], sizes: list[int], method: str) -> None:
     """No exception but ours; how the bytes were cut changes neither error nor status, headers and body."""
@@ -553,3 +554,19 @@ def test_a_parser_that_sees_no_end_of_a_whole_head_is_not_trusted(monkeypatch: p
     with pytest.raises(ProtocolError) as caught:
         ResponseReader().feed(memoryview(OK + b"Content-Length: 0\r\n\r\n"))
     assert caught.value.reason == "header_syntax"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 99999999999\r\n", b"", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("step", [1, 7, 4000])
+def test_enough_of_a_body_is_enough(framing: bytes, step: int) -> None:
+    """An endless robots.txt: what is wanted of it comes, the rest is not read."""
+    body = b"x" * 3000 if b"chunked" not in framing else b"%x\r\n%b\r\n" % (3000, b"x" * 3000)
+    data = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + body
+    reader = ResponseReader()
+    reader.begin("GET", keep=1000)
+    for start in range(0, len(data), step):
+        if reader.feed(memoryview(data[start : start + step])):
+            break
+    assert reader.complete and not reader.reusable
+    assert 1000 <= len(reader.body) <= 1000 + step and set(reader.body) == {ord("x")}
+    assert reader.flags == ("cut",)

@@ -18,6 +18,10 @@ CHUNK_SLACK: Final = 64 * 1024
 _STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 
+class _EnoughError(Exception):
+    """No more of the body is wanted."""
+
+
 class _ExtraDataError(Exception):
     """Leaves the parser when bytes follow a complete response."""
 
@@ -36,6 +40,7 @@ class ResponseReader:
         "_fields",
         "_held",
         "_interims",
+        "_keep",
         "_length",
         "_max_body",
         "_max_head",
@@ -62,9 +67,10 @@ class ResponseReader:
         self._parser = _make_parser(self)
         self.begin("GET")
 
-    def begin(self, method: str) -> None:
-        """Get ready for the answer to a request with this method."""
+    def begin(self, method: str, keep: int | None = None) -> None:
+        """Get ready for the answer to a request with this method, of whose body `keep` bytes are enough (None: all)."""
         self._method = method
+        self._keep = keep
         self._held = bytearray()  # of a head whose end has not come
         self._scanned = 0
         self._interims = 0
@@ -157,7 +163,7 @@ class ResponseReader:
             if start == MAX_BLANK:
                 raise ProtocolError("answer begins with empty lines: not HTTP", reason="bad_status_line")
         end = data.find(b"\n\r\n", start)
-        bare = data.find(b"\n\n", start, end if end >= 0 else len(data))
+        bare = data.find(b"\n\n", start, end + 1 if end >= 0 else len(data))  # the two may share a line feed
         if bare >= 0:
             return bare + 2
         if end >= 0:
@@ -241,7 +247,8 @@ class ResponseReader:
         except HttpParserError as error:
             if not self.complete:
                 raise _cause(error) from None
-            self._note_extra()
+            if "cut" not in self.flags:
+                self._note_extra()
             return
         if self._chunked:
             self._overhead += len(view)
@@ -286,7 +293,12 @@ class ResponseReader:
         self.head_done = True
         if self._method == "HEAD":
             self.complete = status >= 200  # httptools waits for a body: this parser cannot be used again
-        elif self._length is not None and self._length > self._max_body and status not in (204, 304):
+        elif (
+            self._length is not None
+            and self._length > self._max_body
+            and self._keep is None
+            and status not in (204, 304)
+        ):
             raise TooLargeError(
                 f"body of {self._length} bytes announced, {self._max_body} allowed", reason="body_too_large"
             )
@@ -294,9 +306,18 @@ class ResponseReader:
     def on_body(self, data: bytes) -> None:
         """Some bytes of the body."""
         self._received += len(data)
+        if self._keep is not None and self._received >= self._keep:
+            self._cut(data)
         if self._received > self._max_body:
             raise TooLargeError(f"body is larger than {self._max_body} bytes", reason="body_too_large")
         self._chunks.append(data)
+
+    def _cut(self, data: bytes) -> None:
+        """Enough of the body is there: the response counts as complete, and the connection is of no more use."""
+        self._chunks.append(data)
+        self.complete = True
+        self.flags = (*self.flags, "cut")
+        raise _EnoughError
 
     def on_message_complete(self) -> None:
         """The response ended by its own framing. Only here httptools knows whether the connection can be kept."""
