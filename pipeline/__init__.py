@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pipeline.errors import ConfigError as ConfigError
     from pipeline.errors import OptionError as OptionError
     from pipeline.errors import ParseError as ParseError
+    from pipeline.errors import SelectorError as SelectorError
     from pipeline.model import Drop as Drop
     from pipeline.model import Item as Item
     from pipeline.model import Request as Request
     from pipeline.runner.api import run as run
     from pipeline.stages.css import Selector as Selector
-    from pipeline.stages.css import SelectorError as SelectorError
     from pipeline.stages.css import compiled as compiled
     from pipeline.stages.hookspecs import hookimpl as hookimpl
     from pipeline.stages.options import Secret as Secret
@@ -64,7 +64,7 @@ _HOMES = {
     "RunInfo": "pipeline.stages.page",
     "Secret": "pipeline.stages.options",
     "Selector": "pipeline.stages.css",
-    "SelectorError": "pipeline.stages.css",
+    "SelectorError": "pipeline.errors",
     "compiled": "pipeline.stages.css",
     "hookimpl": "pipeline.stages.hookspecs",
     "run": "pipeline.runner.api",

@@ -61,6 +61,17 @@ class OptionError(ValueError):
         self.hint = hint
 
 
+class SelectorError(ValueError):
+    """A selector that cannot be used. `position` counts characters from 0; None where the engine does not tell."""
+
+    def __init__(self, selector: str, reason: str, position: int | None = None) -> None:
+        where = "" if position is None else f" at position {position}"
+        super().__init__(f"selector {selector!r}: {reason}{where}")
+        self.selector = selector
+        self.reason = reason
+        self.position = position
+
+
 class PluginError(HooklineError):
     """A plugin raised or answered nonsense; charged to that plugin."""
 

@@ -25,7 +25,8 @@ from pipeline.fetch.http1 import ResponseReader, build_request, merge_fields, re
 from pipeline.fetch.loop import Loop
 from pipeline.fetch.pool import Pool
 from pipeline.fetch.proxy import Proxy, absolute_form
-from pipeline.fetch.resolver import Resolver
+from pipeline.fetch.resolver import CachedResolver
+from pipeline.fetch.resolvers import make_resolver
 from pipeline.fetch.tls import Tls, TlsOptions
 from pipeline.model import Failure, Request, Response
 from pipeline.url import origin_of, split_userinfo
@@ -73,9 +74,9 @@ class Fetcher:
         self.done: deque[Response | Failure] = deque()
         self.concurrency = concurrency
         self._loop = loop
-        self._own_resolver: Resolver | None = None
+        self._own_resolver: CachedResolver | None = None
         if resolver is None:
-            resolver = self._own_resolver = Resolver(loop)
+            resolver = self._own_resolver = make_resolver(loop, timeout=(timeouts or Timeouts()).dns)
         common = {"User-Agent": user_agent, "Accept": _ACCEPT, "Accept-Encoding": accept_encoding}
         self._headers = merge_fields(common, headers or {})
         self._common = _Fields.of(self._headers)

@@ -209,31 +209,6 @@ class ThreadResolver(CachedResolver):
             self._loop.call_soon_threadsafe(partial(self._answered, host, answer, self._lifetime))
 
 
-Resolver = ThreadResolver
-
-
-def make_resolver(loop: Loop, kind: str = "auto", *, timeout: float = 10.0) -> CachedResolver:
-    """The resolver of this kind: "cares", "threads", or "auto" (cares where it is installed and starts, else threads).
-
-    Raises ValueError for another kind, and for "cares" where there is none.
-    """
-    if kind not in ("auto", "cares", "threads"):
-        raise ValueError(f"no resolver {kind!r}; there are auto, cares, threads")
-    if kind != "threads":
-        try:
-            from pipeline.fetch.cares import CaresResolver  # noqa: PLC0415 - pycares is optional
-
-            return CaresResolver(loop, timeout=timeout)
-        except (
-            ImportError,
-            RuntimeError,
-            OSError,
-        ) as error:  # not installed, not built for this system, no resolv.conf
-            if kind == "cares":
-                raise ValueError(f"no resolver 'cares' here ({error}); install pycares, or use threads") from error
-    return ThreadResolver(loop, timeout=timeout)
-
-
 def _known_without_lookup(host: str) -> Answer | None:
     """The answer for an IP literal and for what is no host name; checked in time that its length does not move."""
     if len(host) > _MAX_HOST + 1:

@@ -21,7 +21,8 @@ from pipeline.errors import ConfigError, Problem
 from pipeline.fetch.descriptors import DescriptorLimitError, raise_limit, room_for
 from pipeline.fetch.fetcher import Fetcher, Timeouts
 from pipeline.fetch.loop import Loop
-from pipeline.fetch.resolver import CachedResolver, make_resolver
+from pipeline.fetch.resolver import CachedResolver
+from pipeline.fetch.resolvers import make_resolver
 from pipeline.fetch.tls import TlsOptions
 from pipeline.runner.client import Client
 from pipeline.runner.credentials import Credentials, is_secret

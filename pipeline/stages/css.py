@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
+from pipeline.errors import SelectorError
+
 if TYPE_CHECKING:
     from soupsieve import SoupSieve
 
@@ -33,17 +35,6 @@ _TOKEN = re.compile(
     r"(?i)(?P<function>:(?:has|is|not|where)\(\s*)|(?P<open>\(\s*)|(?P<close>\s*\))|\s*(?P<sign>[>+~,])\s*|\s+"
 )
 _CLASS_OR_ID = re.compile(r"([.#])([-\w\x80-\U0010ffff]+)")
-
-
-class SelectorError(ValueError):
-    """A selector that cannot be used. `position` counts characters from 0; None where the engine does not tell."""
-
-    def __init__(self, selector: str, reason: str, position: int | None = None) -> None:
-        where = "" if position is None else f" at position {position}"
-        super().__init__(f"selector {selector!r}: {reason}{where}")
-        self.selector = selector
-        self.reason = reason
-        self.position = position
 
 
 class PseudoSplit(NamedTuple):

@@ -13,7 +13,7 @@ import soupsieve
 from bs4.element import Tag
 from selectolax.lexbor import LexborNode
 
-from pipeline.stages.css import SelectorError
+from pipeline.errors import SelectorError
 from pipeline.stages.soup import build_soup, node_of
 
 _POSITION = re.compile(r"(?i)\bposition (\d+)")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.stages.css import Parser, Selector, SelectorError, check_selector, compiled, split_pseudo
+from pipeline.errors import SelectorError
+from pipeline.stages.css import Parser, Selector, check_selector, compiled, split_pseudo
 from pipeline.stages.encoding import decode, known
 from pipeline.stages.nodes import top_nodes
 

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.errors import ResolveError
 from pipeline.fetch.loop import Loop
-from pipeline.fetch.resolver import Address, Answer, ThreadResolver, make_resolver
+from pipeline.fetch.resolver import Address, Answer, ThreadResolver
+from pipeline.fetch.resolvers import make_resolver
 from tests.fetch.kit import FakeClock
 
 

@@ -78,6 +78,8 @@ def test_every_page_once_and_right(site: str, oracle: Callable[[str], Any], craw
     done = crawl(known.root)
 
     expected = Counter({(path, facts["status"]): 1 for path, facts in known.urls.items()})
+    expected["/robots.txt", 404] = done.report["robots_requests"]  # counted apart from the pages
+    assert done.report["robots_requests"] == 1
     assert sorted(expected - done.asked) == [], "never asked for"
     assert sorted(done.asked - expected) == [], "asked for twice, or not reachable, or answered otherwise"
 

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stages.css import Selector, SelectorError, lexbor_differs
+from pipeline.errors import SelectorError
+from pipeline.stages.css import Selector, lexbor_differs
 from pipeline.stages.tree import Element, Tree
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus/open"

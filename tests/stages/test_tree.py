@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.stages.css import Selector, SelectorError, check_selector, split_pseudo
+from pipeline.errors import SelectorError
+from pipeline.stages.css import Selector, check_selector, split_pseudo
 from pipeline.stages.tree import Element, Group, Tree, collapse, values
 
 
