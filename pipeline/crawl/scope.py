@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from pipeline.url import host_of, path_of, split
+from pipeline.url import gate, host_of, path_of, split
 
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -115,10 +115,11 @@ class Scope:
 
     def refusal(self, url: str, *, depth: int = 0, seed: bool = False) -> str | None:
         """The fate of a refused request (`rejected:scheme`, `:scope`, `:trap`, `:depth`), or None if it may be made."""
-        if not url.startswith(("http://", "https://")):
-            return "rejected:scheme"
+        reason = gate(url, max_url=self.max_url)
         if seed:
-            return None
+            return "rejected:scheme" if reason == "scheme" else None
+        if reason is not None:
+            return f"rejected:{reason}"
         if not self._host_allowed(url) or not self._path_allowed(url):
             return "rejected:scope"
         if self._is_trap(url):
@@ -145,8 +146,6 @@ class Scope:
         return not any(pattern.matches(url) for pattern in self.deny)
 
     def _is_trap(self, url: str) -> bool:
-        if len(url) > self.max_url:
-            return True
         path, _, query = split(url)[2].partition("?")
         if self.max_params is not None and query.count("&") >= self.max_params:
             return True

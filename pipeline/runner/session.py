@@ -108,6 +108,8 @@ def _publish(job: Job) -> list[int]:
 def _settle(job: Job, codes: list[int], seconds: float) -> None:
     summary = job.summary
     summary.seconds = round(seconds, 3)
+    for plugin, longest in job.host.slow.items():
+        summary.notes.append(f"plugin {plugin} held up all fetching: prepare_request took {longest * 1000:.0f} ms")
     for problem in summary.imbalance():
         summary.errors.append(f"the books do not balance: {problem}")
         codes.append(70)

@@ -485,3 +485,16 @@ def test_plugins_may_be_all_that_a_config_wants(site: Any, hookline: Any, tmp_pa
     items = [json.loads(line) for line in done.stdout.splitlines()]
     assert [item["title"] for item in items] == [None, "Book 1", "Book 2", "Book 3", None]
     assert {item["rule"] for item in items} == {"page"}
+
+
+def test_a_plugin_that_blocks_the_loop_is_named_in_the_report(site: Any, tmp_path: Path) -> None:
+    shop(site)
+    source = (
+        "import time\nfrom pipeline import hookimpl\n\n@hookimpl\ndef prepare_request(request):\n    time.sleep(0.06)\n"
+    )
+    write(tmp_path, source, "slow.py")
+    config = write(tmp_path, CONFIG.format(url=site.url) + "plugins: [./slow.py]\n")
+    from pipeline import run
+
+    notes = run(config, limit=2).summary.notes
+    assert any("slow" in note and "prepare_request" in note for note in notes), notes

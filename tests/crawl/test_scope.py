@@ -136,6 +136,8 @@ def test_too_many_parameters_and_too_long_urls_are_traps() -> None:
     assert scope.refusal("http://a/?x=1&y=2") is None
     assert scope.refusal("http://a/?x=1&y=2&z=3") == "rejected:trap"
     assert scope.refusal("http://a/" + "x" * 40) == "rejected:trap"
+    assert scope.refusal("http://a/" + "x" * 40, seed=True) is None
+    assert scope.refusal(f"http://{'x' * 64}.a/") == "rejected:trap", "no name server could ever answer for it"
 
 
 NORMALISED = [
