@@ -7,6 +7,7 @@ class; only a bug of ours shows a traceback.
 from __future__ import annotations
 
 import importlib
+import traceback
 from typing import Any
 
 import click
@@ -40,12 +41,20 @@ class Hookline(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of ours ends with its message and its exit code."""
+        """Run the command; an error of ours ends with its message and its exit code, anything else is our bug: 70."""
         try:
             return super().invoke(ctx)
         except HooklineError as error:
             click.echo(str(error), err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:
+            click.echo(traceback.format_exc(), err=True, nl=False)
+            click.echo("internal error: this is a bug of Hookline; please report it with the lines above", err=True)
+            ctx.exit(HooklineError.exit_code)
 
 
 @click.group(cls=Hookline, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -94,6 +94,7 @@ class Engine:
         self.links = LinkCounts()
         self.bad_links = 0
         self.seeds: list[Entry] = []
+        self.new_seeds = 0  # distinct ones
         self.requests = 0  # attempts sent, those for robots.txt apart
         self.bytes = 0
         self.faults: Counter[tuple[str, str]] = Counter()  # (plugin, "hook: message") -> pages or items
@@ -107,7 +108,7 @@ class Engine:
     def add_seed(self, request: Request) -> None:
         """Put a start request, its page rule resolved, into the frontier. `request.seed` marks a config's own seeds."""
         mark = identity(request)
-        self.frontier.add(request, mark)
+        self.new_seeds += self.frontier.add(request, mark)
         self.seeds.append(self.frontier.entries[mark])
 
     def run(self) -> None:

@@ -19,7 +19,8 @@ def fill(summary: Summary, engine: Engine) -> None:
     summary.stopped = engine.stopped
     summary.discovered = frontier.discovered
     summary.fates = dict(sorted((+frontier.fates).items()))
-    summary.pending = frontier.discovered - frontier.fates.total()
+    summary.pending = frontier.pending + frontier.active
+    summary.seeds = engine.new_seeds
     summary.requests = engine.requests
     summary.bytes = engine.bytes
     summary.links = engine.links

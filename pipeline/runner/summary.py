@@ -54,6 +54,7 @@ class Summary(msgspec.Struct):
     published: bool = False
     stopped: str | None = None
     discovered: int = 0
+    seeds: int = 0
     pending: int = 0
     fates: dict[str, int] = {}
     requests: int = 0
@@ -78,6 +79,9 @@ class Summary(msgspec.Struct):
         ended = sum(self.fates.values())
         if ended + self.pending != self.discovered:
             wrong.append(f"{self.discovered} requests discovered, but {ended} fates and {self.pending} pending")
+        met = self.seeds + self.links.new + self.redirects.new
+        if met != self.discovered:
+            wrong.append(f"{self.discovered} requests discovered, but {met} new ones met")
         for name, links in (("links", self.links), ("redirects", self.redirects)):
             if links.found != links.new + links.duplicate:
                 wrong.append(f"{links.found} {name} found, but {links.new} new and {links.duplicate} duplicate")

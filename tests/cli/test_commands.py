@@ -203,3 +203,48 @@ def test_version(hookline: Any) -> None:
     import pipeline
 
     assert hookline("--version").stdout.split() == ["hookline", pipeline.__version__]
+
+
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("oops"), 70), (KeyboardInterrupt(), 130)])
+def test_a_bug_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int) -> None:
+    """Exit code 1 means that a check failed: a crash must not look like it."""
+    from click.testing import CliRunner
+
+    import pipeline.cli.schema
+    from pipeline.cli import main
+
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline.cli.schema, "json_schema", broken)
+    done = CliRunner().invoke(main, ["schema"])
+    assert done.exit_code == code
+    assert ("Traceback" in done.stderr and "please report" in done.stderr) is (code == 70)
+
+
+def test_unbalanced_books_end_with_70(monkeypatch: pytest.MonkeyPatch, site: Any, tmp_path: Path) -> None:
+    """A request that gets two fates, or an item that vanishes, is noticed whatever else went well."""
+    from pipeline import run
+    from pipeline.crawl.frontier import Entry, Frontier
+    from pipeline.model import PageResult, Request
+    from pipeline.runner.openrun import OpenRun
+
+    site.page("/", PAGE)
+    write(tmp_path, CONFIG.format(url=site.url))
+    ended, added = Frontier._end, OpenRun.add
+
+    def twice(self: Frontier, entry: Entry, fate: str) -> None:
+        ended(self, entry, fate)
+        self.fates[fate] += 1
+
+    def lossy(self: OpenRun, request: Request, status: int, result: PageResult) -> None:
+        added(self, request, status, result)
+        self.extracted += 1
+
+    for where, name, broken in ((Frontier, "_end", twice), (OpenRun, "add", lossy)):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, broken)
+            result = run(tmp_path / "shop.yaml")
+        assert result.exit_code == 70
+        assert any("the books do not balance" in error for error in result.summary.errors)
+    assert run(tmp_path / "shop.yaml").exit_code == 0

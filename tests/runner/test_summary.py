@@ -18,6 +18,7 @@ def summary(**more: object) -> Summary:
 def test_balanced_books() -> None:
     good = summary(
         discovered=3,
+        seeds=1,
         pending=1,
         fates={"fetched": 1, "gone": 1},
         links=LinkCounts(5, 2, 3),
@@ -27,8 +28,9 @@ def test_balanced_books() -> None:
 
 
 UNBALANCED = [
-    ({"discovered": 2, "fates": {"fetched": 1}}, "2 requests discovered, but 1 fates and 0 pending"),
-    ({"links": LinkCounts(3, 1, 1)}, "3 links found, but 1 new and 1 duplicate"),
+    ({"discovered": 2, "seeds": 2, "fates": {"fetched": 1}}, "2 requests discovered, but 1 fates and 0 pending"),
+    ({"discovered": 1, "pending": 1}, "1 requests discovered, but 0 new ones met"),
+    ({"discovered": 1, "pending": 1, "links": LinkCounts(3, 1, 1)}, "3 links found, but 1 new and 1 duplicate"),
     ({"redirects": LinkCounts(1, 0, 0)}, "1 redirects found, but 0 new and 0 duplicate"),
     ({"items": ItemCounts(extracted=2, stored=1)}, "2 items extracted, but 1 stored, dropped or dead-lettered"),
 ]
