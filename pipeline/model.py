@@ -56,12 +56,17 @@ class Response(msgspec.Struct):
 
 
 class Failure(msgspec.Struct):
-    """An attempt that gave no answer: the error, the connection state in which it happened, seconds spent."""
+    """An attempt that gave no whole answer: the error, the connection state in which it happened, seconds spent.
+
+    `status` and `headers` are those of the head, where that had come.
+    """
 
     request: Request
     error: FetchError
     state: str
     elapsed: float
+    status: int | None = None
+    headers: Headers = []
 
 
 def header(headers: Headers, name: str) -> str | None:

@@ -131,6 +131,11 @@ def split_userinfo(url: str) -> tuple[str, str | None]:
     return f"{scheme}://{host}{target}", f"{unquote(user)}:{unquote(password)}"
 
 
+def shown(url: str) -> str:
+    """A URL as it may stand in a report or message: without user and password."""
+    return split_userinfo(url)[0] if "@" in url and url.startswith(("http://", "https://")) else url
+
+
 def scheme_of(url: str) -> str:
     """The scheme of a normalised URL."""
     return url.partition(":")[0]

@@ -6,13 +6,19 @@ class; only a bug of ours shows a traceback.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
+import sys
 import traceback
 from typing import Any
 
 import click
 
 from pipeline.errors import HooklineError
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_STORAGE_FAILED = 5  # of the table of exit codes
 
 COMMANDS = {
     "check": "pipeline.cli.check:check",
@@ -51,10 +57,29 @@ class Hookline(click.Group):
             ctx.exit(130)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # as in `hookline fetch ... | head`: who reads has seen enough
+                _drop_stdout()
+                ctx.exit(_STORAGE_FAILED)
+            if error.errno in _DISK_FULL:
+                _drop_stdout()
+                click.echo(f"the output cannot be written: {error.strerror}", err=True)
+                ctx.exit(_STORAGE_FAILED)
+            self._report_bug(ctx)
         except Exception:
-            click.echo(traceback.format_exc(), err=True, nl=False)
-            click.echo("internal error: this is a bug of Hookline; please report it with the lines above", err=True)
-            ctx.exit(HooklineError.exit_code)
+            self._report_bug(ctx)
+
+    def _report_bug(self, ctx: click.Context) -> None:
+        click.echo(traceback.format_exc(), err=True, nl=False)
+        click.echo("internal error: this is a bug of Hookline; please report it with the lines above", err=True)
+        ctx.exit(HooklineError.exit_code)
+
+
+def _drop_stdout() -> None:
+    """What is left in the buffer goes nowhere, so that Python does not complain of it at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 @click.group(cls=Hookline, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -22,7 +22,7 @@ from pipeline.runner.build import (
     own_seeds,
     reminders,
 )
-from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, descriptors_for
+from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, network_for
 
 LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
@@ -56,7 +56,7 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
         if isinstance(found, ConfigError):
             raise found
         seeds = own_seeds(found)
-        descriptors_for(found)
+        network_for(found).close()
         host = load_host(found, new_run(found.config.name), Options())
     except ConfigError as error:
         return {"ok": False, "problems": [_plain(problem) for problem in error.problems], "notes": [], "hooks": {}}

@@ -20,11 +20,11 @@ The machine is the table `STATES`; in words:
   CLOSED       nothing        -                  ignored
 
 The next layer on top of TCP is PROXYING, HANDSHAKING (with a proxy or the origin), or none: SENDING, RECEIVING.
-Every state may go to CLOSED. While an exchange is under way its `total` deadline holds too, whichever comes first.
-A first send is tried at once, with READ already registered: a GET fits the socket buffer, so a request on an idle
-connection goes straight to RECEIVING and costs no change at the selector. One read per readiness: polls are
-level-triggered, what is left over is reported again, and other connections get their turn. What TLS holds decrypted no
-poll reports: it is asked for that after a read, and the rest is read in the next turn.
+Every state may go to CLOSED. While an exchange is under way its `total` deadline holds too. A first send is tried at
+once, with READ already registered: a GET fits the socket buffer, so a request on an idle connection goes straight to
+RECEIVING and costs no change at the selector. One read per readiness: polls are level-triggered, what is left over is
+reported again, and other connections get their turn. What TLS holds decrypted no poll reports: it is asked for that
+after a read, and the rest is read in the next turn.
 
 Invariants
 1. Each exchange has exactly one end: a Response or Failure appended to `done`, a hand-back to the pool (once, below),
@@ -34,8 +34,8 @@ Invariants
    registered, not a number that may have been given to another socket meanwhile.
 4. What peers cause becomes a FetchError of this exchange. So does a fault of ours (reason `internal`, logged with its
    traceback): one page cannot end a run.
-5. If a kept connection dies before the first byte of an answer to GET or HEAD, the server closed it as we wrote: the
-   exchange is handed back once, for a fresh connection, and no attempt is counted (RFC 9112, 9.3.1).
+5. If a kept connection dies before the first byte of an answer to GET or HEAD, or gives what is no answer, the exchange
+   is handed back once, for a fresh connection, and no attempt is counted (RFC 9112, 9.3.1).
 6. A kept connection is used again only if nothing has come on it since its last response.
 """
 
@@ -46,7 +46,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-from pipeline.errors import FetchError, TruncatedError
+from pipeline.errors import FetchError
 from pipeline.fetch import faults
 from pipeline.fetch.exchange import Exchange, Route, Shared
 from pipeline.fetch.loop import NEVER, READ, WRITE
@@ -128,8 +128,7 @@ class Connection:
         self._total_at = NEVER
 
     def __repr__(self) -> str:
-        origin = self.route.origin
-        return f"<Connection {origin.host}:{origin.port} {self.state} served={self._served}>"
+        return f"<Connection {self.route.origin.host}:{self.route.origin.port} {self.state} served={self._served}>"
 
     def start(self, exchange: Exchange) -> None:
         """Carry this exchange; the connection is NEW or IDLE. One that turns out to be spoilt hands it back."""
@@ -367,7 +366,7 @@ class Connection:
     def _fail(self, error: FetchError) -> None:
         """Close, and end the exchange with this error or hand it back for a fresh connection."""
         exchange, state = self._exchange, self.state
-        stale = self._served and not self._reader.touched and isinstance(error, TruncatedError)
+        stale = self._served and faults.is_stale(error, self._reader.touched)
         self._exchange = None
         self._close()
         if exchange is None:
@@ -376,7 +375,8 @@ class Connection:
             exchange.replayed = True
             self._pool.dispatch(exchange, fresh=True)
         else:
-            self._shared.done.append(Failure(exchange.request, error, state, self._loop.now - exchange.started))
+            elapsed = self._loop.now - exchange.started
+            self._shared.done.append(Failure(exchange.request, error, state, elapsed, *self._reader.head))
 
 
 class State(NamedTuple):

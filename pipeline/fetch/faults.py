@@ -6,7 +6,7 @@ import errno
 import os
 import ssl
 
-from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, ProtocolError, TruncatedError
+from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, TruncatedError
 from pipeline.fetch import tls
 from pipeline.fetch.exchange import Exchange, Timeouts
 from pipeline.fetch.proxy import Proxy
@@ -28,7 +28,7 @@ _WAITED_FOR = {
 }
 
 
-UNASKED = frozenset({206, 304, 407})
+UNASKED = frozenset({206, 407})
 
 
 def connect_failed(host: str, port: int, ip: str, code: int, proxy: Proxy | None = None) -> ConnectError:
@@ -71,7 +71,10 @@ def refuse_unasked(exchange: Exchange, status: int) -> None:
             raise exchange.route.proxy.refused(407)
         return
     head = exchange.payload.partition(b"\r\n\r\n")[0].lower()
-    if status == 304 and b"\r\nif-" not in head:
-        raise ProtocolError("304 Not Modified to a request without validators", reason="unexpected_304")
     if status == 206 and b"\r\nrange:" not in head:
         raise TruncatedError("206 Partial Content to a request without Range", reason="early_eof")
+
+
+def is_stale(error: FetchError, touched: bool) -> bool:
+    """Whether a kept connection was of no use when the request went out: silence, or bytes left from before."""
+    return (isinstance(error, TruncatedError) and not touched) or error.reason == "bad_status_line"

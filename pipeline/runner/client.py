@@ -88,7 +88,7 @@ class Client:
         decision = decide(outcome)
         if isinstance(outcome, Failure):
             url = asked.request.url
-            done = Fetched(url, url, decision.fate, error=decision.detail)
+            done = Fetched(url, url, decision.fate, outcome.status, outcome.headers, error=decision.detail)
         else:
             self._credentials.take(outcome)
             target = self._target(asked, outcome) if decision.next is Next.REDIRECT else None
@@ -116,6 +116,7 @@ class Client:
         if decision.next is Next.REDIRECT:
             done.outcome = f"failed:http_{response.status}"
             done.error = f"redirect loop, or more than {self._max_redirects} redirects"
+            return done  # of a redirect's body only the beginning was read
         try:
             done.body = decode(response.body, response.headers, self._max_body)
         except FetchError as error:

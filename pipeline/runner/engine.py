@@ -255,7 +255,7 @@ class Engine:
     def _start_fetches(self) -> None:
         frontier, now = self.frontier, self.loop.now
         while self.stopped is None and (request := self.robots.next(now)) is not None:
-            self.fetcher.start(request, keep=MOST_TEXT)
+            self.fetcher.start(request, keep=MOST_TEXT + 1)
         if self._cap_reached() and not frontier.active:
             frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
         while self._room() and (entry := frontier.next(now)) is not None:
@@ -282,7 +282,7 @@ class Engine:
         elif allowed is State.UNKNOWN:
             self.robots.hold(entry, self.loop.now)
             if (request := self.robots.next(self.loop.now)) is not None:
-                self.fetcher.start(request, keep=MOST_TEXT)
+                self.fetcher.start(request, keep=MOST_TEXT + 1)
         else:
             self._send(entry)
 

@@ -91,13 +91,21 @@ def network(fetch: FetchConfig, *, max_idle: int | None = None, ca_file: Path | 
 def network_for(loaded: Loaded) -> Network:
     """The fetch stage of a config; raises ConfigError where the system cannot give what it asks for."""
     fetch = loaded.config.fetch
+    key: tuple[str, ...] = ("fetch", "selector")
+    try:
+        Loop(fetch.selector).close()
+        key = ("fetch", "tls", "ca_file")
+        return _network_for(loaded)
+    except ValueError as error:  # what only this system, or the CA file itself, can tell
+        raise ConfigError([Problem(loaded.locate(key), ".".join(key), str(error))]) from error
+
+
+def _network_for(loaded: Loaded) -> Network:
+    fetch = loaded.config.fetch
     key = ("fetch", "tls", "ca_file")
     ca_file = None if fetch.tls.ca_file is None else loaded.resolve(key, fetch.tls.ca_file)
     spare = descriptors_for(loaded)
-    try:
-        return network(fetch, max_idle=min(fetch.concurrency, spare), ca_file=ca_file)
-    except ValueError as error:  # of the CA file, the one thing that only the file itself can tell
-        raise ConfigError([Problem(loaded.locate(key), ".".join(key), str(error))]) from error
+    return network(fetch, max_idle=min(fetch.concurrency, spare), ca_file=ca_file)
 
 
 def descriptors_for(loaded: Loaded) -> int:

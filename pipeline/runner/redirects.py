@@ -13,7 +13,7 @@ from pipeline.crawl.redirect import downgrade, redirect
 from pipeline.crawl.scope import Scope
 from pipeline.model import Request
 from pipeline.runner.summary import LinkCounts
-from pipeline.url import fingerprint, host_of, join
+from pipeline.url import fingerprint, host_of, join, shown
 
 
 def identity(request: Request) -> bytes:
@@ -44,12 +44,12 @@ class Redirector:
         known = self._frontier.entries.get(identity(target))
         again = known is not None and self._was_asked_in_this_chain(known, entry, target)
         if known is not None and again and self._cookies(target.url) == self._sent[known.fingerprint]:
-            self._fail(entry, status, f"redirect loop through {target.url}")
+            self._fail(entry, status, f"redirect loop through {shown(target.url)}")
         elif known is entry:
             request.hops = target.hops
             self._frontier.put_back(entry, now)
         else:
-            self._frontier.finish(entry, "redirected", detail=f"to {target.url}", status=status)
+            self._frontier.finish(entry, "redirected", detail=f"to {shown(target.url)}", status=status)
             self._enter(entry, target, known if again else None)
 
     def _was_asked_in_this_chain(self, known: Entry, entry: Entry, target: Request) -> bool:

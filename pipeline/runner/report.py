@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from pipeline.crawl.frontier import Entry
 from pipeline.runner.engine import Engine
 from pipeline.runner.summary import ItemCounts, PluginCost, Summary, UrlProblem
-from pipeline.url import host_of
+from pipeline.url import host_of, shown
 
 MOST_PROBLEMS = 200  # URLs that are told one by one; the counts are always whole
 FINE = ("fetched", "not_modified", "redirected", "not_due")
@@ -80,7 +80,7 @@ def _problems(engine: Engine) -> list[UrlProblem]:
     failures_first = sorted(bad, key=lambda entry: not (entry.fate or "").startswith("failed:"))
     for entry in failures_first[: MOST_PROBLEMS - len(told)]:
         told[id(entry)] = entry
-    problems = [UrlProblem(entry.request.url, entry.fate or "", entry.detail) for entry in told.values()]
+    problems = [UrlProblem(shown(entry.request.url), entry.fate or "", entry.detail) for entry in told.values()]
     return sorted(problems, key=lambda problem: (not problem.fate.startswith("failed:"), problem.fate, problem.url))
 
 

@@ -204,6 +204,6 @@ def text_of(response: Response) -> bytes:
         decoder = Decoder(content_codings(response.headers), MOST_DECODED)
         for start in range(0, len(response.body), 1024):
             text += decoder.feed(response.body[start : start + 1024])
-            if len(text) >= MOST_TEXT:
+            if len(text) > MOST_TEXT:  # one byte more, by which the parser knows that the last line is cut
                 break
-    return bytes(text[:MOST_TEXT])
+    return bytes(text[: MOST_TEXT + 1])

@@ -133,11 +133,17 @@ def _catch_signals(engine: Engine) -> None:
 
 
 def write_report(path: Path, summary: Summary) -> None:
-    """Write the summary as JSON, whole or not at all."""
+    """Write the summary as JSON, whole or not at all; a device or pipe is written to, never replaced."""
+    data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    path = path.resolve()  # a link stays one
     stage = path.with_name(f".{path.name}.{summary.run}.stage")
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as there:
+                there.write(data)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        stage.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+        stage.write_bytes(data)
         stage.replace(path)
     except OSError as error:
         raise StorageError(f"the report cannot be written to {path}: {error.strerror}") from error

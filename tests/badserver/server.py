@@ -340,10 +340,12 @@ def page(body: bytes = b"good", *, status: str = "200 OK", headers: bytes = b"")
 
 
 @contextmanager
-def serve_in_thread(script: Script) -> Iterator[BadServer]:
+def serve_in_thread(
+    script: Script, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[BadServer]:
     """The server on a loop of its own in a thread, for callers that have none or block."""
     loop = Loop()
-    server = BadServer(loop, script)
+    server = BadServer(loop, script, host=host, tls=tls)
     thread = threading.Thread(target=loop.run, name="badserver", daemon=True)
     thread.start()
     try:

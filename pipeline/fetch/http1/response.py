@@ -9,13 +9,17 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserInvali
 
 from pipeline.errors import ProtocolError, TooLargeError, TruncatedError
 from pipeline.fetch.http1.scrub import scrub
-from pipeline.model import Headers
+from pipeline.model import Headers, header
 
+MAX_REDIRECT_BODY: Final = 64 * 1024  # bytes that are read of the body of a redirect
 MAX_INTERIM: Final = 8
 MAX_BLANK: Final = 16  # bytes of empty lines before the status line
 CHUNK_SLACK: Final = 64 * 1024
 
 _STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class _EnoughError(Exception):
@@ -93,6 +97,11 @@ class ResponseReader:
     def body(self) -> bytes:
         """The body, still content-coded."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    @property
+    def head(self) -> tuple[int | None, Headers]:
+        """Status and header fields, if they are known: (None, []) before the head is whole."""
+        return (self.status, self.headers) if self.head_done else (None, [])
 
     def feed(self, view: memoryview) -> bool:
         """Take bytes that arrived; True once the response is complete. Nothing keeps a reference to `view`.
@@ -291,6 +300,8 @@ class ResponseReader:
         if status == 101:
             raise ProtocolError("server switches protocols unasked", reason="unexpected_upgrade")
         self.head_done = True
+        if status in _REDIRECTS and header(self.headers, "location"):
+            self._keep = min(self._keep or MAX_REDIRECT_BODY, MAX_REDIRECT_BODY)  # nobody reads it
         if self._method == "HEAD":
             self.complete = status >= 200  # httptools waits for a body: this parser cannot be used again
         elif (

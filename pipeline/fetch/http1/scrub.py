@@ -15,13 +15,17 @@ _BLANKED = bytes(c for c in (*range(1, 32), 127) if c not in b"\t\n")
 _BLANK = bytes.maketrans(_BLANKED, b" " * len(_BLANKED))
 
 
+# A cookie that holds a control character is dropped whole, not kept as another one (RFC 6265bis, 5.6).
+_POISONED_COOKIE = re.compile(rb"(?im)^set-cookie[ \t]*:[^\n]*(?:[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n))[^\n]*\n")
+
+
 def scrub(head: bytes) -> bytes:
     """A head without NUL, its blank line included, in strict form.
 
     Lines ending in LF alone, folded lines, blanks before the colon, control characters in values and repeated equal
     Content-Lengths are put right; lines without a colon or with a name that is no token are dropped, up to 10.
     """
-    status, *lines = head.translate(_BLANK).split(b"\n")
+    status, *lines = _POISONED_COOKIE.sub(b"", head).translate(_BLANK).split(b"\n")
     fields: list[tuple[bytes, bytes]] = []
     dropped = 0
     folding = False  # whether a folded line has a field to continue
