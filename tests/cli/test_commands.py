@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,12 @@ def test_unbalanced_books_end_with_70(monkeypatch: pytest.MonkeyPatch, site: Any
         assert result.exit_code == 70
         assert any("the books do not balance" in error for error in result.summary.errors)
     assert run(tmp_path / "shop.yaml").exit_code == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux has no kqueue")
+def test_check_finds_what_only_this_system_can_tell(hookline: Any, tmp_path: Path) -> None:
+    for settings, key in (("{selector: kqueue}", "fetch.selector"), ("{tls: {ca_file: no.pem}}", "fetch.tls.ca_file")):
+        write(tmp_path, BASE + f"fetch: {settings}\n")
+        for command in ("check", "run"):
+            done = hookline(command, "shop.yaml", cwd=tmp_path)
+            assert done.returncode == 2 and f": {key}: " in done.stderr, done.stderr

@@ -498,3 +498,17 @@ def test_a_plugin_that_blocks_the_loop_is_named_in_the_report(site: Any, tmp_pat
 
     notes = run(config, limit=2).summary.notes
     assert any("slow" in note and "prepare_request" in note for note in notes), notes
+
+
+def test_a_report_goes_where_a_link_leads(site: Any, tmp_path: Path) -> None:
+    shop(site)
+    config = write(tmp_path, CONFIG.format(url=site.url))
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("real.json")
+    from pipeline.config import load
+    from pipeline.runner.build import Options
+    from pipeline.runner.session import execute
+
+    execute(load(config), Options(report=tmp_path / "link.json"))
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["exit_code"] == 0

@@ -355,6 +355,13 @@ class TestReceiving:
         assert describe(net.get(fetcher, net.serve(script).url + "/")) == expected
         assert fetcher.active == 0
 
+    def test_what_the_head_said_is_told_of_a_failure_too(self, net: Net, fetcher: Fetcher) -> None:
+        cut = net.get(fetcher, net.serve(once(b"HTTP/1.1 203 Cut\r\nContent-Length: 9\r\nX: y\r\n\r\nabc")).url + "/")
+        assert isinstance(cut, Failure) and cut.error.reason == "early_eof"
+        assert (cut.status, cut.headers) == (203, [("Content-Length", "9"), ("X", "y")])
+        nothing = net.get(fetcher, net.serve(once(b"HTTP/1.1 200 OK\r\nX: y")).url + "/")
+        assert isinstance(nothing, Failure) and (nothing.status, nothing.headers) == (None, [])
+
     @pytest.mark.parametrize(
         ("path", "seconds"),
         [("/silent", 10), ("/body", 4), ("/drip", 30)],
