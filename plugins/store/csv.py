@@ -26,7 +26,9 @@ from typing import IO, Any, Literal, TextIO
 
 import msgspec
 
-from pipeline import Item, OptionError, Registry, RunInfo, hookimpl
+from pipeline import Item, Registry, RunInfo, hookimpl
+
+from ._files import sync_folder, writable
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder().decode
@@ -46,7 +48,7 @@ class Csv:
         write: Literal["replace", "append"] = "replace",
         formula_safe: bool = True,
     ) -> None:
-        self.path = _writable(path)
+        self.path = writable(path)
         self.stage = path.with_name(f".{path.name}.{run.id}.stage")
         self.write = write
         self.formula_safe = formula_safe
@@ -80,7 +82,7 @@ class Csv:
             shutil.copymode(self.path, self.stage)
         self.stage.replace(self.path)
         self._end(waiting)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     @hookimpl
     def abort(self) -> None:
@@ -156,25 +158,6 @@ def _copy(path: Path, file: TextIO) -> None:
             last = part[-1]
     if last != "\n":
         file.write("\r\n")
-
-
-def _writable(path: Path) -> Path:
-    """`path`, if a file can be put there: better known before the crawl than after it."""
-    if path.exists() and not path.is_file():
-        raise OptionError(f"{path} is not a file", hint="name a file to write to")
-    folder = next(folder for folder in path.parents if folder.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise OptionError(f"{path} cannot be written: no permission to write in {folder}, or it is not a folder")
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @hookimpl

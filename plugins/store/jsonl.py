@@ -19,7 +19,9 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from pipeline import Item, OptionError, Registry, RunInfo, hookimpl
+from pipeline import Item, Registry, RunInfo, hookimpl
+
+from ._files import sync_folder, writable
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode_lines
 
@@ -28,7 +30,7 @@ class JsonLines:
     """Write items to `path`; `write` says whether they replace what is there or follow it."""
 
     def __init__(self, path: Path, *, run: RunInfo, write: Literal["replace", "append"] = "replace") -> None:
-        self.path = _writable(path)
+        self.path = writable(path)
         self.stage = path.with_name(f".{path.name}.{run.id}.stage")
         self.write = write
         self._file: BinaryIO | None = None
@@ -48,7 +50,7 @@ class JsonLines:
         file.close()
         self.stage.replace(self.path)
         self._file = None
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     @hookimpl
     def abort(self) -> None:
@@ -77,25 +79,6 @@ def _copy(path: Path, file: BinaryIO) -> None:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
-
-
-def _writable(path: Path) -> Path:
-    """`path`, if a file can be put there: better known before the crawl than after it."""
-    if path.exists() and not path.is_file():
-        raise OptionError(f"{path} is not a file", hint="name a file to write to")
-    folder = next(folder for folder in path.parents if folder.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise OptionError(f"{path} cannot be written: no permission to write in {folder}, or it is not a folder")
-    return path
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @hookimpl

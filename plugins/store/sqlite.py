@@ -18,7 +18,6 @@ transaction, so readers see all of it or nothing, and a kill at any moment leave
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
@@ -29,6 +28,8 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from pipeline import Item, OptionError, Registry, RunInfo, hookimpl
+
+from ._files import writable
 
 BUSY_SECONDS = 10.0  # how long another program may keep the database locked
 
@@ -86,7 +87,7 @@ class Sqlite:
             raise OptionError("`write: merge` needs to know which rows are the same", hint="add, say, `key: [upc]`")
         if table is not None and (table == "" or "\0" in table or table.lower().startswith("sqlite_")):
             raise OptionError(f"{table!r} cannot be the name of a table", path=["table"])
-        self.path = _writable(path)
+        self.path = writable(path)
         self.run = run
         self.table = table
         self.write = write
@@ -319,16 +320,6 @@ def _plain_errors(path: Path) -> Iterator[None]:
         elif "not a database" in said:
             said = "this file is not a SQLite database; move it away, or name another file"
         raise OSError(f"{path}: {said}") from error
-
-
-def _writable(path: Path) -> Path:
-    """`path`, if a file can be put there: better known before the crawl than after it."""
-    if path.exists() and not path.is_file():
-        raise OptionError(f"{path} is not a file", hint="name a file to write to")
-    folder = next(folder for folder in path.parents if folder.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise OptionError(f"{path} cannot be written: no permission to write in {folder}, or it is not a folder")
-    return path
 
 
 @hookimpl
