@@ -93,6 +93,22 @@ class StorageError(HooklineError):
     exit_code = 5
 
 
+class StateError(StorageError):
+    """`state.db` could not be read or written; everything committed before is kept."""
+
+
+class NothingToDoError(HooklineError):
+    """What was asked for is there already, or there is nothing that it could be done with; the message says why."""
+
+    exit_code = 0
+
+
+class LockedError(HooklineError):
+    """Another run holds the state folder, or an output."""
+
+    exit_code = 75
+
+
 class BooksError(HooklineError):
     """Conservation is violated: a request without a fate, or an item unaccounted for. Always our bug."""
 

@@ -37,6 +37,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     seed: bool = False
     parent: str | None = None  # URL of the page or redirect that brought it
     hops: tuple[str, ...] = ()  # URLs of the redirect chain so far, oldest first
+    trail: tuple[tuple[bytes, bytes], ...] = ()  # of each hop: its fingerprint, a hash of the cookies it was sent
     rule_limit: tuple[str, int] | None = None  # (follow rule, its `limit`)
 
 
@@ -174,3 +175,24 @@ class PageResult(msgspec.Struct):
     links_found: int = 0  # valid links before equal ones were put together: requests + duplicates within the page
     bad_links: int = 0  # references that give no URL
     refresh: str | None = None  # where a page that gives nothing else sends its reader on by <meta http-equiv=refresh>
+
+
+class PackedPage(msgspec.Struct, omit_defaults=True):
+    """A `PageResult` as it comes out of a pool and goes into the state: items and links are bytes that only publishing,
+    and the frontier for requests it does not know, ever unpack (see `pipeline.packing`).
+    """
+
+    verdict: str = "ok"
+    fault: Fault | None = None
+    items: bytes = b""  # the ItemRecords
+    types: dict[str, int] = {}  # item type -> items kept
+    links: bytes = b""  # the Requests
+    marks: bytes = b""  # the fingerprint of each of these Requests, 16 bytes each, in the same order
+    extracted: int = 0
+    dropped: dict[str, int] = {}
+    dead: list[DeadLetter] = []
+    seconds: dict[str, float] = {}
+    missing: dict[str, int] = {}
+    links_found: int = 0
+    bad_links: int = 0
+    refresh: str | None = None

@@ -27,7 +27,7 @@ class LiveProgress:
     def _tick(self, engine: Engine) -> None:
         frontier, fates = engine.frontier, engine.frontier.fates
         failed = sum(count for fate, count in fates.items() if fate.startswith("failed:"))
-        text = f"{self._name}  {fates['fetched']} pages  {engine.open_run.kept} items  {frontier.pending} waiting"
+        text = f"{self._name}  {fates['fetched']} pages  {engine.books.kept} items  {frontier.pending} waiting"
         text += f"  {frontier.active} running" + (f"  [red]{failed} failed[/red]" if failed else "")
         self._progress.update(
             self._task, description=text + (f"  stopping: {engine.stopped}" if engine.stopped else "")

@@ -17,7 +17,8 @@ from pipeline.config.units import seconds
 from pipeline.errors import ConfigError, HooklineError
 from pipeline.runner.build import Options
 from pipeline.runner.publish import StreamStore
-from pipeline.runner.session import Forced, execute
+from pipeline.runner.session import execute
+from pipeline.runner.signals import Forced
 from pipeline.runner.summary import worst
 
 if TYPE_CHECKING:

@@ -1,89 +1,56 @@
 """What to fetch next, and when.
 
-The frontier knows every request that the run has met, each with one fate at most, and keeps one queue per host. It is
-pure: time comes in as `now` (seconds of any monotonic clock), scope and politeness come in as callables.
+The frontier knows every request that the run has met, each with one fate at most. It is pure: time comes in as `now`
+(seconds of any monotonic clock), scope and politeness come in as callables, and the disk is only a queue of changes
+(`take_changes`) and of questions (`wants`, `shorter`) whose answers come back some time later (`refill`, `relaxed`).
 
-Theory. A host with work is *scheduled*: one entry `(when, tie, host)` in the heap `_ready`, where `when` is the first
+What memory holds: of every request its fingerprint and id (`seen`), of every host the first stretch of what waits there
+(`windows`), what is handed out, and what the state has still to hear of. An entry that has ended is forgotten.
+
+Theory. A host with work is *scheduled*: one entry `(when, tie, host)` in the heap `_timed`, where `when` is the first
 moment at which it may be asked again. So the next request costs O(log hosts), however many hosts wait. An entry
-whose `when` is no longer the host's own is stale and skipped; the heap is never searched.
+whose `when` is no longer the host's own is stale and skipped; the heap is never searched. Hosts without a delay, or
+never asked, have the time 0 and would top the heap in the order in which they came: they stand in a plain queue
+instead, `_ready`. A host that waits for an answer has no time; it is scheduled when the answer comes.
 
 Invariants
-1. A request is pending (queued), active (handed out) or ended (has a fate): pending + active + fates = discovered.
+1. A request is pending (waits, in memory or on disk), active (handed out) or ended (has a fate):
+   pending + active + fates = discovered.
 2. A host has at most `concurrency` active requests, and starts at least `delay` (with jitter) apart.
-3. `depth` is that of the shortest path found; a shorter one found later re-opens what depth alone had refused.
+3. Order: a request is handed out for the first time only if nothing that waits at its host, in memory or on disk, has a
+   smaller rank, but for what waits for a retry. What went back goes by rank among what is in memory.
+4. `depth` is that of the shortest path found; a shorter one found later re-opens what depth alone had refused.
+
+The caller writes the changes before it puts a question, and has the answers in the order of the questions of a host.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
-from typing import NamedTuple
 
+from pipeline.crawl.changes import Changes, Edge, EndedHost, Journal
+from pipeline.crawl.depths import Depths, RelaxedRow
+from pipeline.crawl.hosts import Entry, HostQueue, Politeness, rank_of
+from pipeline.crawl.seen import Seen
+from pipeline.crawl.windows import CROWD, SMALL_WINDOW, WINDOW, WaitingRow, Want, Windows
 from pipeline.model import Request
 from pipeline.url import host_of
 
-
-class Politeness(NamedTuple):
-    """How one host may be asked: requests at a time, seconds between starts, jitter as a share of the delay."""
-
-    concurrency: int
-    delay: float
-    jitter: float = 0.0
-
-
-class Entry:
-    """One request and what became of it."""
-
-    __slots__ = ("attempts", "children", "detail", "due", "fate", "fingerprint", "host", "request", "status")
-
-    def __init__(self, request: Request, fingerprint: bytes) -> None:
-        self.request = request
-        self.fingerprint = fingerprint
-        self.host: HostQueue | None = None
-        self.attempts = 0
-        self.due = 0.0
-        self.fate: str | None = None
-        self.detail = ""  # why, in words, where the fate alone does not say it
-        self.status: int | None = None
-        self.children: list[tuple[Entry, int]] | None = None  # (entry, hops in depth), kept only under max_depth
-
-    def __repr__(self) -> str:
-        return f"<Entry {self.request.method} {self.request.url} {self.fate or 'open'}>"
-
-
-class HostQueue:
-    """The requests of one host: `ready` by priority and depth, `later` by due time."""
-
-    __slots__ = ("active", "closed", "later", "name", "next_at", "paused_until", "politeness", "ready", "scheduled")
-
-    def __init__(self, name: str, politeness: Politeness) -> None:
-        self.name = name
-        self.politeness = politeness
-        self.active = 0
-        self.next_at = 0.0
-        self.paused_until = 0.0
-        self.ready: list[tuple[int, int, int, Entry]] = []
-        self.later: list[tuple[float, int, Entry]] = []
-        self.scheduled: float | None = None
-        self.closed: tuple[str, str] | None = None  # (fate, why) of all that still comes
-
-    def may_start_at(self) -> float | None:
-        """The first moment at which a request of this host may start, or None if none may until one ends."""
-        if self.active >= self.politeness.concurrency or not (self.ready or self.later):
-            return None
-        waits = 0.0 if self.ready else self.later[0][0]
-        return max(self.next_at, self.paused_until, waits)
+__all__ = ["Changes", "Edge", "EndedHost", "Entry", "Frontier", "HostQueue", "Politeness", "Want"]
 
 
 class Frontier:
     """All requests of a run. `refusal` answers with the fate of a request that may not be made, once per new request;
     `politeness` is asked once per new host.
 
-    `order` breadth fetches near pages first, depth far ones; `track_depth` keeps the links that invariant 3 needs and
-    is wanted only where depth is limited.
+    `order` breadth fetches near pages first, depth far ones; `track_depth` keeps the links that invariant 4 needs and
+    is wanted only where depth is limited. `window`, `small_window` and `crowd`: see `windows`.
     """
 
     def __init__(
@@ -94,101 +61,115 @@ class Frontier:
         order: str = "breadth",
         track_depth: bool = False,
         random: Random | None = None,
+        window: int = WINDOW,
+        small_window: int = SMALL_WINDOW,
+        crowd: int = CROWD,
     ) -> None:
         self._refusal = refusal
         self._politeness = politeness
-        self._sign = -1 if order == "depth" else 1
-        self._track_depth = track_depth
+        self._rank = partial(rank_of, deepest_first=order == "depth")
+        self._depths = Depths() if track_depth else None
         self._random = random or Random()
         self._tie = count(1)
-        self._ready: list[tuple[float, int, HostQueue]] = []
-        self._per_limit: Counter[str] = Counter()
-        self.entries: dict[bytes, Entry] = {}
+        self._ready: deque[HostQueue] = deque()
+        self._timed: list[tuple[float, int, HostQueue]] = []
+        self._seen = Seen()
+        self._windows = Windows(most=window, least=min(window, small_window), crowd=crowd)
+        self._active: dict[int, Entry] = {}
+        self._last_id = 0
+        self._closed: tuple[str, str] | None = None  # (fate, why) of all that still comes
+        self._journal = Journal()
+        self.known: Callable[[bytes], int | None] = self._seen.get  # id of a fingerprint, None if it is new
+        self.wants = self._windows.wants  # to be answered by `refill`
+        self.shorter = self._depths.shorter if self._depths else deque[tuple[int, int]]()  # by `relaxed`
+        self.track_depth = track_depth
         self.hosts: dict[str, HostQueue] = {}
         self.fates: Counter[str] = Counter()
+        self.per_limit: Counter[str] = Counter()  # follow rule with a limit -> requests it has brought
         self.pending = 0
-        self.active = 0
+        self.ended = 0  # requests that were handed out and have ended since
+
+    @property
+    def active(self) -> int:
+        """Requests that are handed out."""
+        return len(self._active)
 
     @property
     def discovered(self) -> int:
         """Distinct requests met so far."""
-        return len(self.entries)
+        return len(self._seen)
 
-    def open(self) -> Iterator[Entry]:
-        """The entries without a fate."""
-        return (entry for entry in self.entries.values() if entry.fate is None)
+    def waiting_on(self, name: str) -> int:
+        """How many requests wait at a host, in memory or on disk."""
+        return self.hosts[name].waiting if name in self.hosts else 0
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
-    def add(self, request: Request, fingerprint: bytes, *, parent: Entry | None = None) -> bool:
+    def add(self, request: Request, mark: bytes, parent: Entry | None = None) -> bool:
         """Meet a request: queue it, or record why not. False if it was known already."""
-        entry = self.entries.get(fingerprint)
-        new = entry is None
-        if entry is None:
-            entry = self.entries[fingerprint] = Entry(request, fingerprint)
-            self._admit(entry)
-        if self._track_depth:
-            self._link(parent, entry, request.depth)
-        return new
+        number = self.known(mark)
+        if number is not None:
+            if self._depths is not None:
+                self._depths.offer(number, self._link(number, request, parent, self._depths))
+            return False
+        number = self._last_id + 1
+        if self._depths is not None:
+            request.depth = self._link(number, request, parent, self._depths)
+            self._depths.enter(request.depth)
+        self._meet(Entry(number, request, mark, self._rank(request, number)), parent)
+        return True
 
-    def _admit(self, entry: Entry) -> None:
-        request = entry.request
-        fate = self._refusal(request)
-        if fate is None and request.rule_limit is not None:
-            key, most = request.rule_limit
-            self._per_limit[key] += 1
-            if self._per_limit[key] > most:
-                fate, entry.detail = "rejected:limit", f"{key} has limit {most}"
+    def _link(self, number: int, request: Request, parent: Entry | None, depths: Depths) -> int:
+        """Note how a request was met; its depth by this path."""
+        if parent is None:
+            return request.depth
+        hops = request.depth - parent.request.depth
+        self._journal.edges.append((parent.id, number, hops))
+        return min(request.depth, depths[parent.id] + hops)
+
+    def _meet(self, entry: Entry, parent: Entry | None) -> None:
+        self._last_id = entry.id
+        self._seen.add(entry.fingerprint, entry.id)
+        entry.parent = parent.id if parent is not None else None
+        self._journal.fresh.append(entry)
+        fate = self._refusal(entry.request)
         if fate is None:
-            self._queue(entry)
+            self._admit(entry)
         else:
             self._end(entry, fate)
 
+    def _admit(self, entry: Entry) -> None:
+        if entry.request.rule_limit is not None:
+            key, most = entry.request.rule_limit
+            self.per_limit[key] += 1
+            if self.per_limit[key] > most:
+                entry.detail = f"{key} has limit {most}"
+                self._end(entry, "rejected:limit")
+                return
+        self._queue(entry)
+
     def _queue(self, entry: Entry) -> None:
-        name = host_of(entry.request.url)
-        host = self.hosts.get(name)
-        if host is None:
-            host = self.hosts[name] = HostQueue(name, self._politeness(name))
-        entry.host = host
+        host = entry.host = self._host(host_of(entry.request.url))
         if host.closed is not None:
             fate, entry.detail = host.closed
             self._end(entry, fate)
             return
         self.pending += 1
-        self._push_ready(host, entry)
+        self._windows.place(host, entry)
         self._schedule(host)
 
-    def _push_ready(self, host: HostQueue, entry: Entry) -> None:
-        request = entry.request
-        heappush(host.ready, (-request.priority, self._sign * request.depth, self._sign * next(self._tie), entry))
-
-    def _link(self, parent: Entry | None, child: Entry, depth: int) -> None:
-        if parent is not None:
-            if parent.children is None:
-                parent.children = []
-            parent.children.append((child, depth - parent.request.depth))
-        shorter = [(child, depth)]
-        while shorter:
-            entry, depth = shorter.pop()
-            if depth < entry.request.depth:
-                entry.request.depth = depth
-                self._reopen(entry)
-                shorter.extend((below, depth + hops) for below, hops in entry.children or ())
-
-    def _reopen(self, entry: Entry) -> None:
-        if entry.fate == "rejected:depth" and self._refusal(entry.request) is None:
-            self.fates["rejected:depth"] -= 1
-            entry.fate = None
-            self._admit(entry)
+    def _host(self, name: str) -> HostQueue:
+        host = self.hosts.get(name)
+        if host is None:
+            host = self.hosts[name] = HostQueue(name, self._politeness(name))
+            host.closed = self._closed
+        return host
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
     def next(self, now: float) -> Entry | None:
         """The next request that may start now, or None: then `next_time()` says when to ask again."""
-        while self._ready and self._ready[0][0] <= now:
-            when, _, host = heappop(self._ready)
-            if when != host.scheduled:
-                continue  # stale: the host was scheduled anew meanwhile
+        while (host := self._next_host(now)) is not None:
             host.scheduled = None
             at = host.may_start_at()
             if at is not None and at <= now:
@@ -196,21 +177,30 @@ class Frontier:
             self._schedule(host)
         return None
 
+    def _next_host(self, now: float) -> HostQueue | None:
+        if self._ready:
+            return self._ready.popleft()
+        while self._timed and self._timed[0][0] <= now:
+            when, _, host = heappop(self._timed)
+            if when == host.scheduled:
+                return host  # else stale: the host was scheduled anew meanwhile
+        return None
+
     def next_time(self) -> float | None:
-        """When `next` may have something again; None if nothing is queued that could start without an end first."""
-        while self._ready and self._ready[0][0] != self._ready[0][2].scheduled:
-            heappop(self._ready)
-        return self._ready[0][0] if self._ready else None
+        """When `next` may have something again; None if nothing could start without an end or an answer first."""
+        if self._ready:
+            return 0.0
+        while self._timed and self._timed[0][0] != self._timed[0][2].scheduled:
+            heappop(self._timed)
+        return self._timed[0][0] if self._timed else None
 
     def _start(self, host: HostQueue, now: float) -> Entry:
-        while host.later and host.later[0][0] <= now:
-            self._push_ready(host, heappop(host.later)[2])
-        entry = heappop(host.ready)[3]
+        entry = self._windows.pop(host, now)
         _, delay, jitter = host.politeness
         if delay:
-            host.next_at = now + delay * (1 + jitter * (2 * self._random.random() - 1))
+            host.not_before = now + delay * (1 + jitter * (2 * self._random.random() - 1))
         host.active += 1
-        self.active += 1
+        self._active[entry.id] = entry
         self.pending -= 1
         entry.attempts += 1
         self._schedule(host)
@@ -220,26 +210,35 @@ class Frontier:
         when = host.may_start_at()
         if when is not None and (host.scheduled is None or when < host.scheduled):
             host.scheduled = when
-            heappush(self._ready, (when, next(self._tie), host))
+            if when:
+                heappush(self._timed, (when, next(self._tie), host))
+            else:
+                self._ready.append(host)
 
     # --- back --------------------------------------------------------------------------------------------------------
 
-    def finish(self, entry: Entry, fate: str, *, detail: str = "", status: int | None = None) -> None:
-        """An active request has ended with its one fate."""
-        entry.detail, entry.status = detail, status
-        self._release(entry)
+    def finish(
+        self, entry: Entry, fate: str, *, detail: str = "", status: int | None = None, target: int | None = None
+    ) -> None:
+        """An active request has ended with its one fate; `target` is the id of the request it redirected to."""
+        entry.detail, entry.status, entry.target = detail, status, target
+        self._windows.ended(self._release(entry), entry.id)
+        self.ended += 1
         self._end(entry, fate)
+        self._journal.touch(entry)
 
     def retry(self, entry: Entry, due: float) -> None:
         """An active request goes back to its host's queue, to be asked again no earlier than `due`."""
         host = self._release(entry)
+        self._journal.touch(entry)
         if host.closed is not None:
             fate, entry.detail = host.closed
+            self.ended += 1
             self._end(entry, fate)
             return
         entry.due = due
-        heappush(host.later, (due, next(self._tie), entry))
         self.pending += 1
+        self._windows.hold_back(host, entry)
         self._schedule(host)
 
     def put_back(self, entry: Entry, due: float) -> None:
@@ -247,43 +246,63 @@ class Frontier:
         entry.attempts -= 1
         self.retry(entry, due)
 
-    def ask_again(self, entry: Entry) -> None:
-        """A request that has ended is asked once more; its one fate will be that of the last answer."""
-        assert entry.fate is not None, f"{entry!r} has not ended"
-        self.fates[entry.fate] -= 1
-        entry.fate = None
+    def ask_again(self, request: Request, mark: bytes, was: str) -> int:
+        """A request that has ended as `was` is asked once more, as `request` says; its id. Its one fate will be that of
+        the last answer.
+        """
+        number = self.known(mark)
+        assert number is not None, f"{request.url} was never met"
+        assert number not in self._active, f"{request.url} has not ended"
+        self.fates[was] -= 1
+        if self._depths is not None:
+            request.depth = min(request.depth, self._depths[number])
+            self._depths.open(number)
+        entry = Entry(number, request, mark, self._rank(request, number))
+        self._journal.touch(entry)
         self._queue(entry)
-
-    def end_host(self, name: str, fate: str, detail: str) -> None:
-        """End everything that is queued for a host, and all that still comes, with one fate."""
-        host = self.hosts[name]
-        host.closed = fate, detail
-        queued = [*(entry[-1] for entry in host.ready), *(entry[-1] for entry in host.later)]
-        host.ready.clear()
-        host.later.clear()
-        self.pending -= len(queued)
-        for entry in queued:
-            entry.detail = detail
-            self._end(entry, fate)
+        return number
 
     def pause(self, name: str, until: float) -> None:
         """Ask nothing of a host before `until`."""
         host = self.hosts.get(name)
         if host is not None:
-            host.paused_until = max(host.paused_until, until)
+            host.not_before = max(host.not_before, until)
+
+    def end_host(self, name: str, fate: str, detail: str) -> None:
+        """End everything that waits at a host, and all that still comes, with one fate."""
+        host = self.hosts[name]
+        if host.waiting:
+            excluded = tuple(entry.id for entry in self._active.values() if entry.host is host)
+            self._journal.ended_hosts.append(EndedHost(name, fate, detail, excluded))
+        self._close(host, fate, detail)
 
     def reject_pending(self, fate: str, detail: str) -> int:
-        """End everything that is queued with one fate (a cap is reached); the number of requests ended."""
+        """End everything that waits, and all that still comes, with one fate (a cap is reached); the number ended."""
         ended = self.pending
-        for name in self.hosts:
-            self.end_host(name, fate, detail)
+        if ended:
+            self._journal.ended_hosts.append(EndedHost(None, fate, detail, tuple(self._active)))
+        if self._closed is None:
+            self._closed = fate, detail
+            for host in self.hosts.values():
+                self._close(host, fate, detail)
         return ended
+
+    def _close(self, host: HostQueue, fate: str, detail: str) -> None:
+        host.closed = fate, detail
+        self.pending -= host.waiting
+        on_disk = host.waiting
+        for entry in self._windows.clear(host):
+            on_disk -= 1
+            entry.detail = detail
+            self._end(entry, fate)
+        if on_disk:
+            self.fates[fate] += on_disk
 
     def _release(self, entry: Entry) -> HostQueue:
         host = entry.host
         assert host is not None, "a request is released that was never started"
+        del self._active[entry.id]
         host.active -= 1
-        self.active -= 1
         self._schedule(host)
         return host
 
@@ -291,3 +310,90 @@ class Frontier:
         assert entry.fate is None, f"{entry!r} ends a second time, as {fate}"
         entry.fate = fate
         self.fates[fate] += 1
+        if self._depths is not None and fate != "rejected:depth":
+            self._depths.end(entry.id)
+
+    # --- the state ---------------------------------------------------------------------------------------------------
+
+    @property
+    def changed(self) -> bool:
+        """Whether `take_changes` would have anything."""
+        return bool(self._journal)
+
+    def take_changes(self) -> Changes:
+        """What happened since the last call: each new entry once, and each known one that changed, as they are now."""
+        return self._journal.take()
+
+    def refill(self, name: str, waiting: Sequence[WaitingRow]) -> None:
+        """Take the answer to a `Want`. Raises BooksError if fewer requests wait on disk than were left there."""
+        host = self.hosts[name]
+        self._windows.refill(host, waiting, self._active)
+        self._schedule(host)
+
+    def relaxed(self, rows: Iterable[RelaxedRow]) -> None:
+        """Take the answer to `shorter`: all requests that got nearer by it, however far below."""
+        assert self._depths is not None, "depth is not tracked"
+        for number, shorter, fate, mark, name, request in rows:
+            self._depths.lower(number, shorter)
+            request.depth = depth = self._depths[number]
+            self._depths.shorter.append((number, depth))  # for the links met since the question
+            held = self._active.get(number) or self._host(name).find(number)
+            if held is not None:
+                self._come_nearer(held, depth)
+            elif not self._depths.is_over(number):
+                entry = Entry(number, request, mark, self._rank(request, number))
+                if fate is None or self._depths.waits_again(number):
+                    self._move_on_disk(self._host(name), entry)
+                elif fate == "rejected:depth":
+                    self._reopen(entry)
+
+    def _come_nearer(self, entry: Entry, depth: int) -> None:
+        entry.request.depth = depth
+        rank = self._rank(entry.request, entry.id)
+        self._journal.touch(entry)
+        if entry.id in self._active:
+            entry.rank = rank
+        elif entry.host is not None:
+            self._windows.move(entry.host, entry, rank)
+            self._schedule(entry.host)
+
+    def _reopen(self, entry: Entry) -> None:
+        if self._depths is not None and self._refusal(entry.request) is None:
+            self._depths.open(entry.id)
+            self.fates["rejected:depth"] -= 1
+            self._journal.touch(entry)
+            self._admit(entry)
+
+    def _move_on_disk(self, host: HostQueue, entry: Entry) -> None:
+        if host.closed is None:
+            entry.host = host
+            self._journal.touch(entry)
+            self._windows.put(host, entry)
+            self._schedule(host)
+
+    def restore(  # noqa: PLR0917 - in the order in which they are read
+        self,
+        last_id: int,
+        marks: Iterable[bytes],
+        waiting: Iterable[tuple[str, int]],
+        fates: Mapping[str, int],
+        per_limit: Mapping[str, int],
+        depths: Iterable[array[int]] = (),
+    ) -> None:
+        """Go on with the run of an earlier process: ids up to `last_id` are taken, each piece of `marks` is as
+        `Seen.load` wants it, `waiting` has (host, number of requests), the pieces of `depths` those of id 1, 2, ...
+        """
+        self._last_id = self._journal.told = last_id
+        self._seen.expect(last_id)
+        for packed in marks:
+            self._seen.load(packed)
+        if self._depths is not None:
+            self._depths.restore(last_id, depths)
+        self.fates.update(fates)
+        self.per_limit.update(per_limit)
+        hosts = [(self._host(name), number) for name, number in waiting if number]
+        for host, number in hosts:
+            self.pending += number
+            self._windows.expect(host, number)
+        for host, _ in hosts:
+            self._windows.ask(host)

@@ -107,11 +107,17 @@ class Scope:
         for host in seed_hosts:
             self.adopt(host)
 
-    def adopt(self, host: str) -> None:
-        """Let a seed's host in, or that of a seed's first redirect; without effect where domains are given."""
+    def adopt(self, host: str) -> bool:
+        """Let a seed's host in, or that of a seed's first redirect; without effect where domains are given.
+
+        True if the host was not in before.
+        """
         bare = host.removeprefix("www.")
+        if host in self._exact:
+            return False
         self._exact.update((host, bare, f"www.{bare}"))
         self._hosts.clear()
+        return True
 
     def refusal(self, url: str, *, depth: int = 0, seed: bool = False) -> str | None:
         """The fate of a refused request (`rejected:scheme`, `:scope`, `:trap`, `:depth`), or None if it may be made."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +27,9 @@ from pipeline.errors import ConfigError, Problem
 from pipeline.model import Request
 from pipeline.runner import checks
 from pipeline.runner.advice import advice
+from pipeline.runner.books import Books
 from pipeline.runner.checks import Verdict
-from pipeline.runner.credentials import Credentials
+from pipeline.runner.credentials import CookieKeeper, Credentials, is_secret
 from pipeline.runner.engine import Engine, Limits
 from pipeline.runner.fetching import (
     Network,
@@ -42,16 +42,21 @@ from pipeline.runner.fetching import (
     robots_rules,
     user_agent,
 )
-from pipeline.runner.openrun import OpenRun, Tap
-from pipeline.runner.publish import Publisher, Store
+from pipeline.runner.fingerprint import makers, run_fingerprint
+from pipeline.runner.publish import Judge
+from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.robots_gate import RobotsGate
 from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
+from pipeline.stages.staging import Stager, Store
+from pipeline.stages.worker import packed
+from pipeline.state.more import digest
+from pipeline.state.writer import Writer
 from pipeline.url import Origin, host_of, normalise
-from pipeline.workers.pool import InlinePool
+from pipeline.workers.pool import InlinePool, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +69,36 @@ class Options:
     report: Path | None = None
     dry_run: bool = False
     strict: bool = False
+    fresh: bool = False  # drop an interrupted run
+    workers: int | None = None
+    retry: str | None = None  # fetch again what failed in the last run: "" for all of it, else a fate or a plugin
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the run sees less than the config asks for."""
+        return self.limit is not None
 
 
 @dataclass(slots=True)
 class Job:
-    """One run, built and not yet started."""
+    """One run, built and not yet begun: nothing has been requested, nothing written."""
 
+    loaded: Loaded
+    options: Options
     run: RunInfo
     network: Network
     host: Host
-    engine: Engine
-    open_run: OpenRun
-    publisher: Publisher
+    rules: RuleBook
+    scope: Scope
+    frontier: Frontier
+    credentials: Credentials
     summary: Summary
     seeds: list[Request]
-    rules: RuleBook
-    credentials: Credentials
+    stores: list[Store]
+    tap: Tap | None
+    fingerprint: bytes
+    cookies: CookieKeeper | None = None
+    engine: Engine | None = None
 
     def trust(self, origin: Origin) -> None:
         """The user wrote a URL of this origin: private or not, it may be asked, and secret headers go to it."""
@@ -92,48 +111,94 @@ class Job:
             yield self.rules.resolve(request)
 
     def close(self) -> None:
-        """Let go of sockets and the selector."""
+        """Let go of workers, sockets and the selector."""
+        if self.engine is not None:
+            self.engine.pool.close()
         self.network.close()
 
 
-def build(loaded: Loaded, options: Options, *, stores: Sequence[Store] = (), tap: Tap | None = None) -> Job:
-    """Everything that one run needs. Raises ConfigError with every problem of plugins, options and seeds.
+def build(
+    loaded: Loaded, options: Options, run: RunInfo, *, stores: Sequence[Store] = (), tap: Tap | None = None
+) -> Job:
+    """Everything that one run needs but its state. Raises ConfigError with every problem of plugins, options and seeds.
 
     `stores` are written to beside the config's; `tap` gets each item as it comes.
     """
     config = loaded.config
-    run = new_run(config.name)
     host = load_host(loaded, run, options)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
-    net = network_for(loaded)
     scope = make_scope(config, seeds)
-    open_run = OpenRun(tap)
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
     summary.notes = [str(note) for note in reminders(loaded, seeds)]
-    frontier = make_frontier(config, scope)
-    retry = retry_policy(config.fetch)
+    summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
     credentials = make_credentials(config.fetch)
-    random = Random()
-    engine = Engine(
-        loop=net.loop,
-        fetcher=net.fetcher,
-        frontier=frontier,
-        robots=RobotsGate(robots_rules(config.fetch), agent=user_agent(config.fetch), retry=retry, rng=random.random),
-        manners=make_manners(config.fetch, frontier, random),
+    jar = credentials.jar if config.fetch.cookies.persist else None
+    return Job(
+        loaded=loaded,
+        options=options,
+        run=run,
+        network=network_for(loaded),
+        host=host,
+        rules=rules,
+        scope=scope,
+        frontier=make_frontier(config, scope),
         credentials=credentials,
-        redirector=Redirector(frontier, scope, credentials.signature, most=config.fetch.redirects),
-        pool=InlinePool(host.page_runner(rules, max_body=config.fetch.max_body)),
-        open_run=open_run,
-        prepare=host.prepare_request,
+        summary=summary,
+        seeds=seeds,
+        stores=[*host.stores, *stores],
+        tap=tap,
+        fingerprint=run_fingerprint(loaded, host),
+        cookies=CookieKeeper(jar) if jar is not None else None,
+    )
+
+
+def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
+    """The crawl of a job. `number` is the run's in the state, `books` are its counters so far."""
+    config, options, random = job.loaded.config, job.options, Random()
+    retry = retry_policy(config.fetch)
+    recorder = Recorder(
+        writer,
+        job.frontier,
+        books,
+        run=number,
+        fetched=int(job.run.start.timestamp()),
+        made_by=makers(job.loaded, job.host),
+        vault=secret_headers(config),
+        tap=job.tap,
+        cookies=job.cookies,
+    )
+    redirector = Redirector(
+        job.frontier,
+        job.scope,
+        job.credentials.signature,
+        most=config.fetch.redirects,
+        counts=books.redirects,
+        adopted=books.adopted,
+    )
+    rules = robots_rules(config.fetch)
+    job.engine = Engine(
+        loop=job.network.loop,
+        fetcher=job.network.fetcher,
+        frontier=job.frontier,
+        robots=RobotsGate(rules, agent=user_agent(config.fetch), retry=retry, rng=random.random),
+        manners=make_manners(config.fetch, job.frontier, random),
+        credentials=job.credentials,
+        redirector=redirector,
+        pool=make_pool(job),
+        recorder=recorder,
+        prepare=job.host.prepare_request,
         retry=retry,
         limits=limits(config, options),
         strict=options.strict,
         random=random,
     )
-    summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
-    publisher = make_publisher(config, host, [*host.stores, *stores], run, engine)
-    return Job(run, net, host, engine, open_run, publisher, summary, seeds, rules, credentials)
+    return job.engine
+
+
+def make_pool(job: Job) -> Pool:
+    """Where pages are parsed."""
+    return InlinePool(packed(job.host.page_runner(job.rules, max_body=job.loaded.config.fetch.max_body)))
 
 
 def new_run(name: str) -> RunInfo:
@@ -277,18 +342,33 @@ def item_keys(config: Config) -> dict[str, list[str]]:
     return {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
 
 
-def make_publisher(config: Config, host: Host, stores: Sequence[Store], run: RunInfo, engine: Engine) -> Publisher:
-    """Stores, keys by item type, and the checks over the result."""
+def make_stager(job: Job) -> Stager:
+    """The store side of publishing."""
+    config = job.loaded.config
+    return Stager(
+        job.stores,
+        single=job.host.single_chain(),
+        keys=item_keys(config),
+        eaches={name: [rule.each is not None for rule in page.items] for name, page in config.pages.items()},
+        run=job.run.id,
+    )
+
+
+def make_judge(config: Config) -> Judge:
+    """`checks:` over a result about to be published."""
     expects_items = bool(config.parse or any(page.items for page in config.pages.values()))
 
-    def judge(by_type: Counter[str]) -> list[Verdict]:
-        fates = engine.frontier.fates
+    def judge(by_type: Mapping[str, int], fates: Mapping[str, int]) -> list[Verdict]:
         return checks.judge(own=config.checks, expects_items=expects_items, items=by_type, fates=fates)
 
-    return Publisher(
-        stores,
-        single=host.single_chain(),
-        keys=item_keys(config),
-        meta={"_run": run.id, "_fetched_at": run.start.isoformat()},
-        judge=judge,
-    )
+    return judge
+
+
+def secret_headers(config: Config) -> dict[str, str]:
+    """The values of credentials in headers that the config gives to single requests, by their digests.
+
+    The state has only the digests; a run that goes on finds the values here.
+    """
+    given = [seed.headers for seed in config.seeds]
+    given += [follow.headers for page in config.pages.values() for follow in page.follow]
+    return {digest(value): value for headers in given for name, value in headers.items() if is_secret(name)}

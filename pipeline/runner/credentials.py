@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from pipeline.crawl.cookies import CookieJar
 from pipeline.crawl.redirect import SECRET_HEADERS
 from pipeline.model import Request, Response
@@ -59,6 +61,26 @@ class Credentials:
     def signature(self, url: str) -> bytes:
         """A hash of the cookies that a request for `url` would be sent now."""
         return self.jar.signature(url, self._wall()) if self.jar is not None else b""
+
+
+class CookieKeeper:
+    """`fetch.cookies.persist`: the jar as bytes when it has changed since it was last asked for."""
+
+    def __init__(self, jar: CookieJar) -> None:
+        self._jar = jar
+        self._last = b""
+
+    def __call__(self) -> bytes | None:
+        cookies = msgspec.json.encode(self._jar.dump())
+        if cookies == self._last:
+            return None
+        self._last = cookies
+        return cookies
+
+    def restore(self, cookies: bytes) -> None:
+        """Take the cookies that were kept."""
+        self._jar.load(msgspec.json.decode(cookies))
+        self._last = cookies
 
 
 def _has(request: Request, name: str) -> bool:

@@ -4,37 +4,40 @@ The engine joins rooms that do not know each other: frontier, fetcher, page pool
 config: `run.build` hands it ready-made objects and numbers. Every layer below puts finished things into a queue, and
 `tick`, run before each poll, drains the queues; so no callback ever starts a fetch in the middle of another's work.
 
-`tick` in six sentences: take fetch outcomes; take page results; commit them; start fetches while there is room; set one
-timer for the frontier's next time; when nothing is left, stop the loop.
+`tick` in six sentences: take fetch outcomes; take page results; give the state what is ripe; start fetches while there
+is room; set one timer for the next time at which something may start; when nothing is left, stop the loop.
 
-*Room* is the only back-pressure: free connections, few enough body bytes waiting for parse, and no cap reached.
-Because nothing upstream starts, nothing downstream can grow without bound.
+*Room* is the only back-pressure: free connections, few enough body bytes waiting for parse, few enough results not yet
+committed, and no cap reached. Because nothing upstream starts, nothing downstream can grow without bound.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
 from pipeline.crawl.frontier import Entry, Frontier
-from pipeline.errors import PluginError
+from pipeline.errors import PluginError, StateError
+from pipeline.failpoints import hit
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
-from pipeline.model import Failure, NewRequest, PageJob, PageResult, Request, Response
+from pipeline.model import Failure, PackedPage, PageJob, PageResult, Request, Response
+from pipeline.packing import MARK, unpack_new
+from pipeline.runner.books import Books
 from pipeline.runner.credentials import Credentials
-from pipeline.runner.openrun import OpenRun
+from pipeline.runner.memory import resident
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
+from pipeline.runner.recorder import Recorder
 from pipeline.runner.redirects import Redirector, identity
 from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
-from pipeline.runner.summary import LinkCounts
-from pipeline.workers.pool import InlinePool
+from pipeline.workers.pool import Pool
 
 GRACE = 8.0  # seconds that a stopping run lets its running requests finish; below Docker's ten
 WAITING_BYTES = 64 * 1024 * 1024  # bodies fetched but not parsed, before fetching pauses
+UNCOMMITTED = 500  # pages that a kill may cost besides those under way (spec, section 3, contract 1)
 
 log = logging.getLogger("hookline.engine")
 
@@ -67,8 +70,8 @@ class Engine:
         manners: HostManners,
         credentials: Credentials,
         redirector: Redirector,
-        pool: InlinePool,
-        open_run: OpenRun,
+        pool: Pool,
+        recorder: Recorder,
         prepare: Callable[[Request], Request],
         retry: RetryPolicy,
         limits: Limits,
@@ -81,7 +84,9 @@ class Engine:
         self.robots = robots
         self.redirector = redirector
         self.pool = pool
-        self.open_run = open_run
+        self.recorder = recorder
+        self.books: Books = recorder.books
+        self._robots_before = self.books.robots_requests
         self._manners = manners
         self._credentials = credentials
         self._prepare = prepare
@@ -91,31 +96,30 @@ class Engine:
         self._random = random or Random()
         self._fetching: dict[int, Flight] = {}  # by the id of the request in flight
         self._wake: Timer | None = None
-        self.links = LinkCounts()
-        self.bad_links = 0
-        self.seeds: list[Entry] = []
-        self.new_seeds = 0  # distinct ones
-        self.requests = 0  # attempts sent, those for robots.txt apart
-        self.bytes = 0
-        self.faults: Counter[tuple[str, str]] = Counter()  # (plugin, "hook: message") -> pages or items
-        self.plugin_seconds: Counter[str] = Counter()
-        self.missing: Counter[str] = Counter()
         self.stopped: str | None = None  # why the run stopped early
-        self.error: PluginError | None = None
+        self.error: PluginError | StateError | None = None
 
     # --- the way in --------------------------------------------------------------------------------------------------
 
     def add_seed(self, request: Request) -> None:
         """Put a start request, its page rule resolved, into the frontier. `request.seed` marks a config's own seeds."""
-        mark = identity(request)
-        self.new_seeds += self.frontier.add(request, mark)
-        self.seeds.append(self.frontier.entries[mark])
+        self.books.seeds += self.frontier.add(request, identity(request))
 
     def run(self) -> None:
         """Drive the loop until the crawl is over."""
         if self._limits.time is not None:
             self.loop.call_later(self._limits.time, lambda: self.stop("time"))
         self.loop.run(self.tick)
+
+    def watch_memory(self, most: int | None) -> None:
+        """Stop the run, once a second, if the process has more than `most` bytes."""
+        if most is None:
+            return
+        now = resident()
+        if now is not None and now > most:
+            self.stop(f"memory: {now >> 20} MiB of {most >> 20} MiB are in use")
+        else:
+            self.loop.call_later(1.0, lambda: self.watch_memory(most))
 
     def stop(self, why: str) -> None:
         """Start nothing more, let running requests finish for `GRACE` seconds, then end; `why` goes into the report."""
@@ -133,10 +137,20 @@ class Engine:
         """The whole crawler, once per turn of the loop, before it polls."""
         self._take_fetched()
         self._take_parsed()
+        self._record()
         self._start_fetches()
         self._set_timer()
         if self._idle():
             self.loop.stop()
+
+    def _record(self) -> None:
+        """Let the state take what is ripe; if it cannot, nothing that happens from now on could be kept."""
+        self.books.robots_requests = self._robots_before + self.robots.requests
+        self.recorder.tick(self.loop.now)
+        if self.recorder.error is not None and self.error is None:
+            self.error = self.recorder.error
+            self.stopped = self.stopped or "state"
+            self._give_up()
 
     def _idle(self) -> bool:
         if self._fetching or self.pool.busy or self.pool.done or self.fetcher.done:
@@ -179,8 +193,8 @@ class Engine:
     def _was_told_to_wait(self, entry: Entry, response: Response) -> bool:
         """Take what an answer says beside its body; True if the request waits or is left to the next run."""
         self._credentials.take(response)
-        self.bytes += len(response.body)
-        if self._limits.bytes is not None and self.bytes > self._limits.bytes:
+        self.books.bytes += len(response.body)
+        if self._limits.bytes is not None and self.books.bytes > self._limits.bytes:
             self.stop("bytes")
         advice = self._manners.answered(entry, response, self.loop.now)
         if advice is Advice.ASK_AGAIN:
@@ -206,49 +220,46 @@ class Engine:
             carry=request.carry,
             depth=request.depth,
         )
-        self.pool.submit((flight, response.status), job)
+        hit("before_parse")
+        self.pool.submit((flight, response), job)
 
     def _take_parsed(self) -> None:
         done = self.pool.done
         while done:
-            (flight, status), result = done.popleft()
-            self._charge(result)
-            fate, detail = page_fate(result)
-            if fate == "fetched" and result.refresh is not None:
-                self.redirector.follow(flight.entry, 302, result.refresh, flight.cookies, self.loop.now)
+            (flight, response), page = done.popleft()
+            hit("after_parse")
+            self._charge(page)
+            fate, detail = page_fate(page)
+            if fate == "fetched" and page.refresh is not None:
+                self.redirector.follow(flight.entry, 302, page.refresh, flight.cookies, self.loop.now)
                 continue
-            self.frontier.finish(flight.entry, fate, detail=detail, status=status)
+            self.frontier.finish(flight.entry, fate, detail=detail, status=response.status)
             if fate == "fetched":
-                self._keep(flight.entry, status, result)
+                self.recorder.keep(flight.entry, response, page)
+                self._follow(flight.entry, page)
 
-    def _keep(self, entry: Entry, status: int, result: PageResult) -> None:
-        self.open_run.add(entry.request, status, result)
-        self.missing.update(result.missing)
-        for new in result.requests:
-            self._add_link(entry, new)
-        again = result.links_found - len(result.requests)  # equal links on one page came back once
-        self.links.found += again
-        self.links.duplicate += again
-        self.bad_links += result.bad_links
+    def _follow(self, entry: Entry, page: PackedPage) -> None:
+        """Give the frontier the links of a page. Most are known, and those are never unpacked."""
+        frontier, marks = self.frontier, page.marks
+        every = range(0, len(marks), MARK)
+        wanted = [at // MARK for at in every if frontier.track_depth or frontier.known(marks[at : at + MARK]) is None]
+        new = 0
+        for link in unpack_new(page, wanted) if wanted else ():
+            link.request.depth = entry.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
+            new += frontier.add(link.request, link.fingerprint, parent=entry)
+        self.books.take_links(page.links_found, new, page.bad_links)
 
-    def _charge(self, result: PageResult) -> None:
-        self.plugin_seconds.update(result.seconds)
-        faults = [*(letter.fault for letter in result.dead), *([result.fault] if result.fault else [])]
+    def _charge(self, page: PackedPage) -> None:
+        self.books.spend(page.seconds)
+        faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
         for fault in faults:
             if fault.fate != "failed:plugin":
                 continue  # the page is to blame, not the plugin
-            self.faults[fault.plugin, f"{fault.hook}: {fault.message}"] += 1
+            self.books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
             log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)
             if self._strict and self.error is None:
                 self.error = PluginError(fault.plugin, fault.hook, fault.message)
                 self.stop("plugin error (--strict)")
-
-    def _add_link(self, parent: Entry, new: NewRequest) -> None:
-        new.request.depth = parent.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
-        added = self.frontier.add(new.request, new.fingerprint, parent=parent)
-        self.links.found += 1
-        self.links.new += added
-        self.links.duplicate += not added
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
@@ -266,6 +277,7 @@ class Engine:
             self.stopped is None
             and self.fetcher.room > 0
             and self.pool.waiting_bytes < WAITING_BYTES
+            and self.frontier.active + self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
             and not self._cap_reached()
         )
 
@@ -294,12 +306,14 @@ class Engine:
             return
         self._credentials.put_on(request)
         self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url))
-        self.requests += 1
+        self.books.requests += 1
         self.fetcher.start(request)
 
     def _set_timer(self) -> None:
         """One timer for the next moment at which something may start."""
-        times = [self.robots.next_time()] if self.stopped is None else []
+        times = [self.recorder.next_time()]
+        if self.stopped is None:
+            times.append(self.robots.next_time())
         if self._room():
             times.append(self.frontier.next_time())
         when = min((time for time in times if time is not None), default=None)
@@ -316,7 +330,7 @@ def _nothing() -> None:
     """The frontier's timer only ends the poll; `tick` does the work."""
 
 
-def page_fate(result: PageResult) -> tuple[str, str]:
+def page_fate(result: PackedPage | PageResult) -> tuple[str, str]:
     """(fate, detail) of a page that was fetched and parsed (spec, sections 3 and 4)."""
     if result.fault is not None:
         fault = result.fault

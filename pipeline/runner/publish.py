@@ -1,145 +1,264 @@
-"""Publish is one step, after the crawl: read the result in order, stage, check, commit (spec, section 3, 4).
+"""Publish is one step, after the crawl: read the result in order, stage, check, commit, promote (spec, section 3, 4).
 
-Stores see nothing before it and make nothing visible until all of them hold their whole stage and the checks passed.
-An error while staging leaves every target as it was.
+Stores see nothing before it and make nothing visible until all of them hold their whole stage and the checks passed. An
+error while staging leaves every target as it was.
+
+*The journal.* When all stages stand, one transaction says that this run is being published, with a row for each store.
+From then on the run will be published, whatever happens: a process that dies is followed by one that gives the same
+items, which are in the state too, to the stores that had not committed. So a store's commit may be asked for twice for
+one run, and must then be as if it had been asked once. When all have committed, one more transaction makes the run's
+pages the published ones.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pipeline.errors import StorageError
-from pipeline.model import DeadLetter, Drop, Item
+from pipeline.failpoints import hit
+from pipeline.model import DeadLetter, Item
 from pipeline.runner.checks import Verdict
-from pipeline.runner.openrun import PageFacts
+from pipeline.runner.compare import Comparison, Difference
+from pipeline.runner.home import is_file_target
 from pipeline.runner.summary import Summary
+from pipeline.stages.staging import ResultPage, Stager, Store
+from pipeline.stages.stores import BoundStore
+from pipeline.state import pages, runs
+from pipeline.state.lock import Lock
+from pipeline.state.pages import DeadRow, StoredPage
+from pipeline.state.writer import Writer
 
-BATCH = 500  # items a call of store_items
+PAGES = 200  # pages that are read and staged at a time
 
-_key = msgspec.json.Encoder(order="sorted", decimal_format="number")
-
-
-class Store(Protocol):
-    """A store as publish sees it: which items it wants, and the three hooks."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def items(self) -> tuple[str, ...] | None: ...
-    @property
-    def meta(self) -> tuple[str, ...]: ...
-    def store_items(self, items: list[Item]) -> None: ...
-    def commit(self, summary: Any) -> None: ...
-    def abort(self, reason: str) -> None: ...
+Judge = Callable[[Mapping[str, int], Mapping[str, int]], list[Verdict]]
+"""From the items by type and the fates to the verdicts."""
 
 
-SingleChain = Callable[[Item, PageFacts], Item | Drop | DeadLetter]
-"""The `single` filters and all filters after them, for one item."""
+class StoppedError(Exception):
+    """A signal came while the stages were written: nothing is visible yet, and the next run publishes."""
 
 
 class Publisher:
-    """Publishes one result into stores. `keys` are the key fields by item type, `meta` values by column name."""
+    """Publishes the result of one run. `number` is the run's in the state; `stopped` is asked between pages."""
 
     def __init__(
         self,
-        stores: Sequence[Store],
+        writer: Writer,
+        stager: Stager,
         *,
-        single: SingleChain | None,
-        keys: Mapping[str, Sequence[str]],
-        meta: Mapping[str, str],
-        judge: Callable[[Counter[str]], list[Verdict]],
+        number: int,
+        run: str,
+        judge: Judge,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._stores = stores
-        self._single = single
-        self._keys = keys
-        self._meta = meta
+        self._writer = writer
+        self._stager = stager
+        self._number = number
+        self._run = run
         self._judge = judge
-        self._by_type: Counter[str] = Counter()
-        self._dropped: Counter[str] = Counter()
-        self.dead: list[DeadLetter] = []
+        self._stopped = stopped
 
-    def publish(self, result: Iterable[tuple[PageFacts, Item]], summary: Summary) -> bool:
-        """Stage, check and commit `result`; True if it is visible now. The counts and verdicts go into `summary`.
+    def publish(self, summary: Summary, *, rules: Sequence[str], clean: bool, despite_checks: bool) -> bool:
+        """Stage, check and commit the run's result; True if it is visible now. What came of it goes into `summary`.
 
-        Raises StorageError; what had been committed by then stays.
+        `rules` are the page rules that there are; `clean` says that nothing failed, was deferred or cut. Raises
+        StorageError, LockedError and StoppedError; what had been committed by then stays.
         """
-        try:
-            self._stage(self._filtered(self._unique(result)))
-        except StorageError as error:
-            self._abort(self._stores, str(error))
-            raise
-        self._tell(summary)
-        if not all(verdict.passed for verdict in summary.checks):
-            self._abort(self._stores, "a check failed")
-            return False
-        self._commit(summary)
+        self._writer.call(partial(pages.decide_removals, clean=clean, rules=list(rules)), self._number)
+        return self._publish(summary, despite_checks=despite_checks)
+
+    def release(self, summary: Summary, *, despite_checks: bool) -> bool:
+        """As `publish`, for a candidate: what it takes away was decided when its crawl was over."""
+        return self._publish(summary, despite_checks=despite_checks)
+
+    def finish(self, summary: Summary) -> bool:
+        """Go on with a publish that the journal says was begun."""
+        left = {(one.place, one.store, one.path): one for one in self._writer.call(runs.deliveries, self._number)}
+        wanted: list[Store] = []
+        places: list[int | None] = []
+        for place, store in enumerate(self._stager.stores):
+            noted = left.pop((place, store.name, _path(store)), None) if isinstance(store, BoundStore) else None
+            if noted is None and isinstance(store, BoundStore):
+                summary.notes.append(f"store {store.name} is new since run {self._run}: it gets the next run's result")
+            elif noted is None or not noted.done:
+                wanted.append(store)
+                places.append(place if noted is not None else None)
+        for one in left.values():
+            if not one.done:
+                summary.notes.append(
+                    f"store {one.store} ({one.path or 'no path'}) is not in the config any more: not delivered"
+                )
+        again = self._stager.only(wanted)
+        with self._staging(again):
+            for seq in self._pieces():
+                again.feed_again(seq)
+            again.finish()
+        with self._locks(wanted):
+            self._deliver(again, places, summary)
         return True
 
-    def _tell(self, summary: Summary) -> None:
-        items = summary.items
-        items.by_type = dict(self._by_type)
-        items.stored = self._by_type.total()
-        items.dropped = dict(Counter(items.dropped) + self._dropped)
-        items.dead_lettered += len(self.dead)
-        summary.checks = self._judge(self._by_type)
+    # --- the steps ---------------------------------------------------------------------------------------------------
 
-    def _unique(self, result: Iterable[tuple[PageFacts, Item]]) -> Iterator[tuple[PageFacts, Item]]:
-        """Of items with one key the first in order wins; an item whose key fields are all empty has no key."""
-        seen: set[tuple[str, bytes]] = set()
-        for facts, item in result:
-            values = [item.get(field) for field in self._keys.get(item.type, ())]
-            if any(value is not None for value in values):
-                mark = (item.type, _key.encode(values))
-                if mark in seen:
-                    self._dropped["duplicate"] += 1
-                    continue
-                seen.add(mark)
-            yield facts, item
+    def _publish(self, summary: Summary, *, despite_checks: bool) -> bool:
+        stager = self._stager
+        with self._locks(stager.stores):
+            with self._staging(stager):
+                hit("before_stage")
+                self._stage(summary)
+                hit("after_stage")
+            summary.checks = self._judge(summary.items.by_type, summary.fates)
+            if not all(verdict.passed for verdict in summary.checks) and not despite_checks:
+                stager.abort("a check failed")
+                return False
+            summary.published = True
+            self._begin(summary)
+            self._deliver(stager, [_place(store, index) for index, store in enumerate(stager.stores)], summary)
+        return True
 
-    def _filtered(self, result: Iterable[tuple[PageFacts, Item]]) -> Iterator[tuple[PageFacts, Item]]:
-        for facts, item in result:
-            answer = self._single(item, facts) if self._single else item
-            if isinstance(answer, Item):
-                self._by_type[answer.type] += 1
-                yield facts, answer
-            elif isinstance(answer, Drop):
-                self._dropped[answer.reason] += 1
-            else:
-                self.dead.append(answer)
+    def _stage(self, summary: Summary) -> None:
+        """Give the whole result to the stores, and keep it in the state as it was given."""
+        writer, number = self._writer, self._number
+        writer.call(pages.drop_chunks, number)
+        before = writer.call(pages.published)
+        comparison = Comparison(self._marks(before) if before is not None else iter(()))
+        total = _Totals()
+        ids = writer.call(pages.order, number)
+        for seq, start in enumerate(range(0, len(ids), PAGES)):
+            if self._stopped():
+                raise StoppedError
+            found = writer.call(pages.read, ids[start : start + PAGES])
+            staged = self._stager.stage([_result_page(page) for page in found])
+            comparison.feed(staged.marks)
+            total.add(found, staged.by_type, staged.dropped, staged.dead, number)
+            writer.post(pages.add_chunk, number, seq, sum(staged.by_type.values()), staged.marks, staged.items)
+        self._stager.finish()
+        total.tell(summary, comparison.end())
+        if total.dead:
+            writer.post(pages.dead, [DeadRow.of(number, None, b"", "", letter) for letter in total.dead])
 
-    def _stage(self, result: Iterable[tuple[PageFacts, Item]]) -> None:
-        batches: list[list[Item]] = [[] for _ in self._stores]
-        for facts, item in result:
-            for store, batch in zip(self._stores, batches, strict=True):
-                if store.items is None or item.type in store.items:
-                    batch.append(self._with_meta(item, facts, store.meta))
-                    if len(batch) == BATCH:
-                        store.store_items(batch[:])
-                        batch.clear()
-        for store, batch in zip(self._stores, batches, strict=True):
-            store.store_items(batch)
+    def _begin(self, summary: Summary) -> None:
+        """From here on the run will be published."""
+        hit("before_journal")
+        stores = [(store.name, _path(store)) for store in self._stager.stores if isinstance(store, BoundStore)]
+        self._writer.call(runs.deliver, self._number, stores)
+        self._writer.call(runs.close, self._number, "publishing", None, _now(), msgspec.json.encode(summary))
+        self._writer.commit(wait=True)
+        hit("after_journal")
 
-    def _with_meta(self, item: Item, facts: PageFacts, names: tuple[str, ...]) -> Item:
-        copy = Item(item.type, item)  # each store gets its own: one that changes an item must not change another's
-        for name in names:
-            copy[name] = {"_url": facts.url, "_type": item.type}.get(name) or self._meta[name]
-        return copy
-
-    def _commit(self, summary: Summary) -> None:
-        for index, store in enumerate(self._stores):
+    def _deliver(self, stager: Stager, places: Sequence[int | None], summary: Summary) -> None:
+        for index, place in enumerate(places):
+            hit("before_store_commit")
             try:
-                store.commit(summary)
+                stager.commit(index, summary)
             except StorageError as error:
-                self._abort(self._stores[index + 1 :], str(error))
+                stager.abort(str(error), first=index)
                 raise
+            hit("after_store_commit")
+            if place is not None:
+                self._writer.post(runs.delivered, self._number, place)
+                self._writer.commit(wait=True)
+        self._writer.call(pages.promote, self._number, _now())
+        self._writer.commit(wait=True)
 
-    def _abort(self, stores: Sequence[Store], reason: str) -> None:
-        for store in stores:
-            store.abort(reason)
+    def _pieces(self) -> Iterator[bytes]:
+        """The items of the result that was staged, in order."""
+        after = -1
+        while found := self._writer.call(pages.chunks, self._number, after, 4):
+            after = found[-1].seq
+            for piece in found:
+                yield piece.items
+
+    def _marks(self, run: int) -> Iterator[bytes]:
+        after = -1
+        while found := self._writer.call(pages.chunks, run, after, 4):
+            after = found[-1].seq
+            for piece in found:
+                if piece.marks:
+                    yield piece.marks
+
+    # --- what holds meanwhile ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locks(self, stores: Sequence[Store]) -> Iterator[None]:
+        """Hold every output path: two configs may name one."""
+        with ExitStack() as held:
+            for path in sorted({os.path.realpath(store.path or "") for store in _with_files(stores)}):
+                held.enter_context(Lock.beside(Path(path), f"run {self._run}"))
+            yield
+
+    @contextmanager
+    def _staging(self, stager: Stager) -> Iterator[None]:
+        try:
+            for store in _with_files(stager.stores):
+                store.sweep(self._run)
+            yield
+        except BaseException as error:
+            stager.abort(str(error) or type(error).__name__)
+            raise
+
+
+class _Totals:
+    """What became of the items of a result."""
+
+    def __init__(self) -> None:
+        self.earlier = 0
+        self.by_type: dict[str, int] = {}
+        self.dropped: dict[str, int] = {}
+        self.dead: list[DeadLetter] = []
+
+    def add(
+        self,
+        found: Sequence[StoredPage],
+        by_type: Mapping[str, int],
+        dropped: Mapping[str, int],
+        dead: Sequence[DeadLetter],
+        run: int,
+    ) -> None:
+        self.earlier += sum(page.count for page in found if page.origin != run)
+        for counts, more in ((self.by_type, by_type), (self.dropped, dropped)):
+            for name, number in more.items():
+                counts[name] = counts.get(name, 0) + number
+        self.dead.extend(dead)
+
+    def tell(self, summary: Summary, difference: Difference) -> None:
+        items = summary.items
+        items.earlier = self.earlier
+        items.by_type = self.by_type
+        items.stored = sum(self.by_type.values())
+        for name, number in self.dropped.items():
+            items.dropped[name] = items.dropped.get(name, 0) + number
+        items.dead_lettered += len(self.dead)
+        items.new, items.changed = difference.new, difference.changed
+        items.unchanged, items.gone = difference.unchanged, difference.gone
+
+
+def _result_page(page: StoredPage) -> ResultPage:
+    return ResultPage(page.mark, page.url, page.method, page.rule, page.carried, page.status, page.fetched, page.items)
+
+
+def _with_files(stores: Sequence[Store]) -> Iterator[BoundStore]:
+    return (store for store in stores if isinstance(store, BoundStore) and is_file_target(store.path))
+
+
+def _place(store: Store, index: int) -> int | None:
+    """The store's place in the journal; stores of the command line have none: who asked for them is gone."""
+    return index if isinstance(store, BoundStore) else None
+
+
+def _path(store: Store) -> str | None:
+    return str(store.path) if isinstance(store, BoundStore) and store.path is not None else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class StreamStore:

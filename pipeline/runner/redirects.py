@@ -24,50 +24,60 @@ def identity(request: Request) -> bytes:
 class Redirector:
     """Follows the redirects of a run. `cookies(url)` is a hash of the cookies that a request would be sent now."""
 
-    def __init__(self, frontier: Frontier, scope: Scope, cookies: Callable[[str], bytes], *, most: int) -> None:
+    def __init__(
+        self,
+        frontier: Frontier,
+        scope: Scope,
+        cookies: Callable[[str], bytes],
+        *,
+        most: int,
+        counts: LinkCounts,
+        adopted: list[str],
+    ) -> None:
         self._frontier = frontier
         self._scope = scope
         self._cookies = cookies
         self._most = most
-        self._sent: dict[bytes, bytes] = {}  # fingerprint of what redirected -> hash of the cookies it was sent
-        self.counts = LinkCounts()
-        self.target_of: dict[bytes, Entry] = {}
+        self._counts = counts
+        self._adopted = adopted
 
     def follow(self, entry: Entry, status: int, location: str, sent: bytes, now: float) -> None:
         """An active request was answered with a redirect; `sent` is the hash of the cookies that went with it."""
         request = entry.request
         target = redirect(request, status, location)
-        self._sent[entry.fingerprint] = sent
         if target is None or len(target.hops) > self._most:
             self._fail(entry, status, self._why(request, location, target))
             return
-        known = self._frontier.entries.get(identity(target))
-        again = known is not None and self._was_asked_in_this_chain(known, entry, target)
-        if known is not None and again and self._cookies(target.url) == self._sent[known.fingerprint]:
+        target.trail = (*request.trail, (entry.fingerprint, sent))
+        mark = identity(target)
+        before = next((cookies for hop, cookies in reversed(target.trail) if hop == mark), None)
+        if before is not None and before == self._cookies(target.url):
             self._fail(entry, status, f"redirect loop through {shown(target.url)}")
-        elif known is entry:
-            request.hops = target.hops
+        elif mark == entry.fingerprint:
+            request.hops, request.trail = target.hops, target.trail
             self._frontier.put_back(entry, now)
         else:
-            self._frontier.finish(entry, "redirected", detail=f"to {shown(target.url)}", status=status)
-            self._enter(entry, target, known if again else None)
+            self._adopt(request, target)
+            self._enter(entry, target, mark, status, again=before is not None)
 
-    def _was_asked_in_this_chain(self, known: Entry, entry: Entry, target: Request) -> bool:
-        return known is entry or (known.fate == "redirected" and known.request.url in target.hops)
+    def _adopt(self, request: Request, target: Request) -> None:
+        """The first hop of a seed off its host joins the scope."""
+        host = host_of(target.url)
+        if request.seed and not request.hops and self._scope.adopt(host):
+            self._adopted.append(host)
 
-    def _enter(self, entry: Entry, target: Request, again: Entry | None) -> None:
-        if entry.request.seed and not entry.request.hops:
-            self._scope.adopt(host_of(target.url))
-        if again is None:
-            new = self._frontier.add(target, identity(target), parent=entry)
-        else:
-            again.request.hops = target.hops
-            self._frontier.ask_again(again)
+    def _enter(self, entry: Entry, target: Request, mark: bytes, status: int, *, again: bool) -> None:
+        found: int | None
+        if again:
             new = False
-        self.target_of[entry.fingerprint] = self._frontier.entries[identity(target)]
-        self.counts.found += 1
-        self.counts.new += new
-        self.counts.duplicate += not new
+            found = self._frontier.ask_again(target, mark, was="redirected")
+        else:
+            new = self._frontier.add(target, mark, parent=entry)
+            found = self._frontier.known(mark)
+        self._frontier.finish(entry, "redirected", detail=f"to {shown(target.url)}", status=status, target=found)
+        self._counts.found += 1
+        self._counts.new += new
+        self._counts.duplicate += not new
 
     def _fail(self, entry: Entry, status: int, why: str) -> None:
         self._frontier.finish(entry, f"failed:http_{status}", detail=why, status=status)

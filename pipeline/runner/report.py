@@ -2,92 +2,75 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
 
-from pipeline.crawl.frontier import Entry
+import msgspec
+
+from pipeline.errors import StateError, StorageError
+from pipeline.runner.books import Books
 from pipeline.runner.engine import Engine
 from pipeline.runner.summary import ItemCounts, PluginCost, Summary, UrlProblem
-from pipeline.url import host_of, shown
+from pipeline.state import requests
+from pipeline.state.writer import Writer
 
 MOST_PROBLEMS = 200  # URLs that are told one by one; the counts are always whole
-FINE = ("fetched", "not_modified", "redirected", "not_due")
 
 
-def fill(summary: Summary, engine: Engine) -> None:
+def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     """Write what the crawl did into `summary`; what publishing does is added later."""
-    frontier, open_run = engine.frontier, engine.open_run
+    frontier, books = engine.frontier, engine.books
     summary.stopped = engine.stopped
     summary.discovered = frontier.discovered
-    summary.fates = dict(sorted((+frontier.fates).items()))
+    summary.fates = {fate: count for fate, count in sorted(frontier.fates.items()) if count}
     summary.pending = frontier.pending + frontier.active
-    summary.seeds = engine.new_seeds
-    summary.requests = engine.requests
-    summary.bytes = engine.bytes
-    summary.links = engine.links
-    summary.redirects = engine.redirector.counts
-    summary.robots_requests = engine.robots.requests
-    summary.bad_links = engine.bad_links
-    summary.missing = dict(sorted(engine.missing.items()))
-    summary.items = ItemCounts(
-        extracted=open_run.extracted,
-        stored=open_run.kept,
-        dropped=dict(open_run.dropped),
-        dead_lettered=len(open_run.dead),
-        by_type=dict(open_run.by_type),
+    summary.seeds = books.seeds
+    summary.requests = books.requests
+    summary.bytes = books.bytes
+    summary.links = books.links
+    summary.redirects = books.redirects
+    summary.robots_requests = books.robots_requests
+    summary.bad_links = books.bad_links
+    summary.missing = dict(sorted(books.missing.items()))
+    summary.items = crawled(books)
+    summary.plugins = _plugins(books)
+    try:
+        summary.hosts = writer.call(requests.fates_by_host)
+        found = writer.call(requests.problems, MOST_PROBLEMS)
+    except StateError:  # told elsewhere: it is why the run ended
+        return
+    summary.problems = [UrlProblem(*problem) for problem in found]
+
+
+def crawled(books: Books) -> ItemCounts:
+    """The items of a run before anything of them is published."""
+    return ItemCounts(
+        extracted=books.extracted,
+        stored=books.kept,
+        dropped=dict(books.dropped),
+        dead_lettered=books.dead,
+        by_type=dict(books.by_type),
     )
-    summary.hosts = _hosts(engine)
-    summary.problems = _problems(engine)
-    summary.plugins = _plugins(engine)
 
 
-def sources_available(engine: Engine) -> bool:
-    """False if every seed failed, was gone, blocked or refused, at the end of its redirects (exit 4)."""
-    return any(_reached(engine, seed) for seed in engine.seeds)
+def _plugins(books: Books) -> dict[str, PluginCost]:
+    names = sorted({*books.plugin_seconds, *books.faults})
+    errors: Mapping[str, dict[str, int]] = books.faults
+    return {name: PluginCost(round(books.plugin_seconds.get(name, 0.0), 6), errors.get(name, {})) for name in names}
 
 
-def _reached(engine: Engine, entry: Entry) -> bool:
-    seen = set()
-    while (
-        entry.fate == "redirected"
-        and entry.fingerprint in engine.redirector.target_of
-        and entry.fingerprint not in seen
-    ):
-        seen.add(entry.fingerprint)
-        entry = engine.redirector.target_of[entry.fingerprint]
-    return entry.fate in (None, "fetched", "not_modified", "not_due", "rejected:limit")
-
-
-def _hosts(engine: Engine) -> dict[str, dict[str, int]]:
-    hosts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for entry in engine.frontier.entries.values():
-        host = entry.host.name if entry.host is not None else host_of(entry.request.url)
-        hosts[host][entry.fate or "pending"] += 1
-    return {host: dict(sorted(fates.items())) for host, fates in sorted(hosts.items())}
-
-
-def _problems(engine: Engine) -> list[UrlProblem]:
-    """One example of every fate that is not fine first, then more, up to `MOST_PROBLEMS`; in order of URL."""
-    bad = sorted(
-        (entry for entry in engine.frontier.entries.values() if entry.fate and entry.fate not in FINE),
-        key=lambda entry: (entry.fate or "", entry.request.url),
-    )
-    told: dict[int, Entry] = {}
-    seen: set[str] = set()
-    for entry in bad:
-        if entry.fate not in seen:
-            seen.add(entry.fate or "")
-            told[id(entry)] = entry
-    failures_first = sorted(bad, key=lambda entry: not (entry.fate or "").startswith("failed:"))
-    for entry in failures_first[: MOST_PROBLEMS - len(told)]:
-        told[id(entry)] = entry
-    problems = [UrlProblem(shown(entry.request.url), entry.fate or "", entry.detail) for entry in told.values()]
-    return sorted(problems, key=lambda problem: (not problem.fate.startswith("failed:"), problem.fate, problem.url))
-
-
-def _plugins(engine: Engine) -> dict[str, PluginCost]:
-    costs: defaultdict[str, PluginCost] = defaultdict(PluginCost)
-    for plugin, seconds in engine.plugin_seconds.items():
-        costs[plugin].seconds = round(seconds, 6)
-    for (plugin, message), count in engine.faults.items():
-        costs[plugin].errors[message] = count
-    return dict(sorted(costs.items()))
+def write_report(path: Path, summary: Summary) -> None:
+    """Write the summary as JSON, whole or not at all; a device or pipe is written to, never replaced."""
+    data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    path = path.resolve()  # a link stays one
+    stage = path.with_name(f".{path.name}.{summary.run}.stage")
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as there:
+                there.write(data)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stage.write_bytes(data)
+        stage.replace(path)
+    except OSError as error:
+        raise StorageError(f"the report cannot be written to {path}: {error.strerror}") from error

@@ -16,13 +16,22 @@ class LinkCounts(msgspec.Struct):
 
 
 class ItemCounts(msgspec.Struct):
-    """extracted = stored + dropped + dead_lettered."""
+    """extracted + earlier = stored + dropped + dead_lettered.
+
+    `extracted` is of this run's pages, `earlier` of pages that were fetched by earlier runs and are still part of the
+    result. `new`, `changed`, `unchanged` and `gone` compare what is stored with the last published result.
+    """
 
     extracted: int = 0
+    earlier: int = 0
     stored: int = 0
     dropped: dict[str, int] = {}
     dead_lettered: int = 0
     by_type: dict[str, int] = {}
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    gone: int = 0
 
 
 class UrlProblem(msgspec.Struct):
@@ -45,13 +54,14 @@ class Summary(msgspec.Struct):
 
     hookline: str
     name: str
-    run: str
+    run: str  # the id; a run that was interrupted keeps it, and its start
     started: str
     config: str
     seconds: float = 0.0
     exit_code: int = 0
     verdict: str = ""
     published: bool = False
+    resumed: bool = False
     stopped: str | None = None
     discovered: int = 0
     seeds: int = 0
@@ -86,8 +96,9 @@ class Summary(msgspec.Struct):
             if links.found != links.new + links.duplicate:
                 wrong.append(f"{links.found} {name} found, but {links.new} new and {links.duplicate} duplicate")
         accounted = items.stored + sum(items.dropped.values()) + items.dead_lettered
-        if items.extracted != accounted:
-            wrong.append(f"{items.extracted} items extracted, but {accounted} stored, dropped or dead-lettered")
+        if items.extracted + items.earlier != accounted:
+            there = f"{items.extracted} items extracted" + (f" and {items.earlier} of before" if items.earlier else "")
+            wrong.append(f"{there}, but {accounted} stored, dropped or dead-lettered")
         return wrong
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
 from time import perf_counter
 from typing import Any, TextIO
 
@@ -229,6 +231,11 @@ class Host:
             steps.append(Step(step.plugin, step.hook, call, step.file, step.items))
         return steps
 
+    def identities(self, sections: Iterable[str]) -> list[tuple[str, ...]]:
+        """Of the plugins of these sections: section, name, distribution, version, and a hash of the source; sorted."""
+        wanted = frozenset(sections)
+        return sorted({_identity(place) for place in self._owners.values() if place.section in wanted})
+
     # --- what there is -----------------------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, list[dict[str, Any]]]:
@@ -252,6 +259,13 @@ class Host:
                     }
                 )
         return told
+
+
+def _identity(place: Placed) -> tuple[str, ...]:
+    source = place.source
+    text = Path(place.file).read_bytes() if place.file and Path(place.file).is_file() else b""
+    digest = blake2b(text, digest_size=16).hexdigest()
+    return (place.section, place.name, source.distribution or "", source.version or "", digest)
 
 
 class _Holder:

@@ -1,12 +1,19 @@
 """A store as publish sees it: its place in the config, and its three hooks with errors that say what to do.
 
 The hooks may raise anything; out of here comes only `StorageError` (exit 5).
+
+A store stages beside its target, in files `.NAME.RUN.stage`, or `.NAME.RUN-2.stage` where there are several. A process
+that was killed leaves them there; `sweep` clears them away. Who calls it holds the lock of the target, so that whatever
+has such a name is nobody's.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +27,13 @@ _ADVICE: Final = {
     errno.EACCES: "give this user the right to write there",
     errno.EPERM: "give this user the right to write there",
     errno.EROFS: "choose a path that is not read-only",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EBUSY: "if that file itself is mounted, mount its folder instead",
+    errno.EIO: "see what the system's log says of that disk",
 }
+
+RUN_ID: Final = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}"
+"""What the id of a run looks like. A name with anything else in that place is another file's stage, or no stage."""
 
 
 class BoundStore:
@@ -46,17 +59,43 @@ class BoundStore:
         self.path = path
         self._hooks = hooks
         self._file = file
+        self._idle = False  # nothing was staged since the last commit or abort
+        self._failure: StorageError | None = None  # of a commit; its stage may be half done
+
+    def sweep(self, run_id: str) -> list[Path]:
+        """Remove the stages that killed processes left beside its path; before it stages anything. See `sweep`."""
+        if self.path is None:
+            return []
+        try:
+            return sweep(self.path, run_id)
+        except OSError as error:
+            raise StorageError(self._message("clear away what an earlier run left", error)) from error
 
     def store_items(self, items: list[Item]) -> None:
         """Add a batch, in order, to the stage."""
+        self._idle = False
         self._call("store_items", "take the items", items)
 
     def commit(self, summary: Any) -> None:
-        """Make the stage visible."""
-        self._call("commit", "make its result visible", summary)
+        """Make the stage visible. With nothing staged since the last time it does nothing: that would empty the target.
+
+        After an error only `abort` is left; an fsync that failed says nothing of the truth when it is asked again.
+        """
+        if self._failure:
+            raise self._failure
+        if self._idle:
+            return
+        try:
+            self._call("commit", "make its result visible", summary)
+        except StorageError as error:
+            self._failure = error
+            raise
+        self._idle = True
 
     def abort(self, reason: str) -> None:
-        """Forget the stage."""
+        """Forget the stage, also one that could not be committed."""
+        self._failure = None
+        self._idle = True
         self._call("abort", "clear away its stage", reason)
 
     def _call(self, hook: str, doing: str, argument: Any) -> None:
@@ -78,3 +117,22 @@ class BoundStore:
 
     def __repr__(self) -> str:
         return f"<store {self.name} {self.path or ''}>"
+
+
+def sweep(path: Path, run_id: str) -> list[Path]:
+    """Remove the stages of any run beside the target `path`, those of `run_id` too; the files that are gone now.
+
+    Regular files only: a folder or a link of such a name is nobody's stage. Where `path` is a link, the stages stand
+    beside what it leads to. Raises OSError.
+    """
+    target = Path(os.path.realpath(path))
+    form = re.compile(rf"(?:{RUN_ID}|{re.escape(run_id)})(?:-[0-9]+)?\.stage(?:-journal|-wal|-shm)?")
+    begins, gone = f".{target.name}.", []
+    with suppress(FileNotFoundError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if not entry.name.startswith(begins) or not form.fullmatch(entry.name, len(begins)):
+                continue
+            if entry.is_file(follow_symlinks=False):
+                Path(entry.path).unlink(missing_ok=True)
+                gone.append(Path(entry.path))
+    return sorted(gone)

@@ -9,26 +9,25 @@ JSON text. A cell that a spreadsheet would take for a formula gets an apostrophe
 it as it is).
 
 The header stands first but is known last, so rows wait in a nameless temporary file until `commit` writes them to the
-stage and renames that; no more than one batch is in memory.
+stage and renames that; no more than one batch is in memory. With `append` the stage begins as a copy of the file, and a
+run's rows are appended once however often it is told to commit them (see `_files`).
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Literal, TextIO
+from typing import IO, Any, Literal
 
 import msgspec
 
 from pipeline import Item, Registry, RunInfo, hookimpl
 
-from ._files import sync_folder, writable
+from ._files import Stage, nameless, writable
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder().decode
@@ -49,13 +48,14 @@ class Csv:
         formula_safe: bool = True,
     ) -> None:
         self.path = writable(path)
-        self.stage = path.with_name(f".{path.name}.{run.id}.stage")
+        self.run = run
         self.write = write
         self.formula_safe = formula_safe
         self.columns = dict.fromkeys(columns or [])  # in order, each once
-        self._chosen = columns is not None
+        self._chosen = None if columns is None else tuple(self.columns)
         self._header: list[str] = []  # of the file that is appended to
         self._waiting: IO[bytes] | None = None  # rows as JSON lists of cells
+        self._stage: Stage | None = None  # only while `commit` is at work, or after it failed
 
     @hookimpl
     def store_items(self, items: list[Item]) -> None:
@@ -69,45 +69,45 @@ class Csv:
     def commit(self) -> None:
         """Write header and rows to the stage, and put it in the target's place."""
         waiting = self._waiting or self._begin()
-        with self.stage.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            if self._header:
-                _copy(self.path, file)
-            elif self.columns:
-                writer.writerow(map(self._cell, self.columns))
-            writer.writerows(_rows(waiting, len(self.columns)))
-            file.flush()
-            os.fsync(file.fileno())
-        if self.path.exists():
-            shutil.copymode(self.path, self.stage)
-        self.stage.replace(self.path)
-        self._end(waiting)
-        sync_folder(self.path.parent)
+        self._stage = stage = Stage(self.path, self.run)
+        if self._header:
+            stage.copy_target(b"\r\n")
+        elif self.write == "append":
+            stage.start_anew()
+        writer = csv.writer(codecs.getwriter("utf-8")(stage.file))
+        if self.columns and not self._header:
+            writer.writerow(map(self._cell, self.columns))
+        writer.writerows(_rows(waiting, len(self.columns)))
+        stage.commit()
+        self._end()
 
     @hookimpl
     def abort(self) -> None:
         """Forget the rows; the target was never touched."""
-        if self._waiting:
-            self.stage.unlink(missing_ok=True)
-            self._end(self._waiting)
+        if self._stage:
+            self._stage.abort()
+        self._end()
 
     def _begin(self) -> IO[bytes]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.columns = dict.fromkeys(self._chosen or ())  # an earlier publish may have learned others
+        self._header = []
         if self.write == "append" and self.path.exists():
             self._take_header()
-        self._waiting = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115 - `commit` or `abort` closes it
+        self._waiting = nameless(self.path, self.run.id)
         return self._waiting
 
-    def _end(self, waiting: IO[bytes]) -> None:
-        self._waiting = None
+    def _end(self) -> None:
+        self._stage = None
         with suppress(OSError):  # a full disk refuses what is still in the buffer, and nobody needs it any more
-            waiting.close()
+            if self._waiting:
+                self._waiting.close()
+        self._waiting = None
 
     def _take_header(self) -> None:
         """The columns of the file; ValueError where others were chosen."""
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             self._header = next(csv.reader(file), [])
-        if self._header and not self._chosen:
+        if self._header and self._chosen is None:
             self.columns = dict.fromkeys(self._header)
         wanted = [self._cell(column) for column in self.columns]
         if self._header and self._header != wanted:
@@ -118,7 +118,7 @@ class Csv:
 
     def _learn(self, item: Item) -> None:
         """Make columns of new fields; ValueError where the file that is appended to lacks them."""
-        new = [] if self._chosen else [field for field in item if field not in self.columns]
+        new = [] if self._chosen is not None else [field for field in item if field not in self.columns]
         if new and self._header:
             raise ValueError(
                 f"{self.path} has no column {', '.join(new)}, which a new item has: "
@@ -147,17 +147,6 @@ def _rows(waiting: IO[bytes], width: int) -> Iterator[list[str]]:
     for line in waiting:
         cells: list[str] = _decode(line)
         yield cells + [""] * (width - len(cells))
-
-
-def _copy(path: Path, file: TextIO) -> None:
-    """Begin `file` with the rows of `path`, the last one ended."""
-    last = ""
-    with path.open(encoding="utf-8", newline="") as old:
-        while part := old.read(1 << 20):
-            file.write(part)
-            last = part[-1]
-    if last != "\n":
-        file.write("\r\n")
 
 
 @hookimpl

@@ -6,6 +6,7 @@ import csv
 import logging
 import os
 import resource
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +20,11 @@ from pipeline import Item, OptionError, RunInfo
 from plugins.store.csv import Csv
 
 RUN = RunInfo("r1", datetime(2024, 5, 1, tzinfo=UTC), "demo", logging.getLogger("test"))
+LATER = replace(RUN, id="r2")
 
 
-def save(path: Path, *batches: list[Item], **options: Any) -> str:
-    store = Csv(path, run=RUN, **options)
+def save(path: Path, *batches: list[Item], run: RunInfo = RUN, **options: Any) -> str:
+    store = Csv(path, run=run, **options)
     for batch in batches:
         store.store_items(batch)
     store.commit()
@@ -147,8 +149,8 @@ def test_append_to_nothing(tmp_path: Path) -> None:
 
 
 def test_append_twice_with_a_header_that_looks_like_a_formula(tmp_path: Path) -> None:
-    for _ in range(2):
-        written = save(tmp_path / "x.csv", [Item({"@id": 1})], write="append", columns=["@id"])
+    for run in (RUN, LATER):
+        written = save(tmp_path / "x.csv", [Item({"@id": 1})], run=run, write="append", columns=["@id"])
     assert written == "'@id\r\n1\r\n1\r\n"
 
 

@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 
 from pipeline import Item, OptionError, RunInfo
 from plugins.store import sqlite
+from plugins.store._table import quote
 from plugins.store.sqlite import Sqlite
 
 
-def run_info(run_id: str = "r1") -> RunInfo:
-    return RunInfo(run_id, datetime(2024, 5, 1, tzinfo=UTC), "demo", logging.getLogger("test"))
+def run_info(run_id: str = "r1", config: str = "demo") -> RunInfo:
+    return RunInfo(run_id, datetime(2024, 5, 1, tzinfo=UTC), config, logging.getLogger("test"))
 
 
-def save(path: Path, *batches: list[Item], run: str = "r1", **options: Any) -> None:
-    store = Sqlite(path, run=run_info(run), **options)
+def save(path: Path, *batches: list[Item], run: str = "r1", config: str = "demo", **options: Any) -> None:
+    store = Sqlite(path, run=run_info(run, config), **options)
     for batch in batches:
         store.store_items(batch)
     store.commit()
@@ -79,7 +80,7 @@ def test_a_table_a_type_in_output_order(tmp_path: Path) -> None:
     save(path, [Item("book", b=2, a=1), Item("film", t="x")], [Item("book", a=0, c=3)])
     assert ask(path, "SELECT rowid, * FROM book ORDER BY rowid") == [(1, 2, 1, None), (2, None, 0, 3)]
     assert ask(path, "SELECT * FROM film") == [("x",)]
-    assert ask(path, "SELECT name FROM sqlite_master ORDER BY name") == [("book",), ("film",)]
+    assert ask(path, "SELECT name FROM sqlite_master ORDER BY name") == [("_hookline_replaced",), ("book",), ("film",)]
 
 
 def test_chosen_columns(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_replace_leaves_the_rest_of_the_database_alone(tmp_path: Path) -> None:
     assert ask(path, "SELECT * FROM mine") == [(1,)]
     assert ask(path, "SELECT * FROM cheap") == [("a",)]
     names = {name for (name,) in ask(path, "SELECT name FROM sqlite_master")}
-    assert names == {"book", "mine", "mine_a", "log", "cheap", "by_price", "by_length", "logged"}
+    assert names == {"book", "mine", "mine_a", "log", "cheap", "by_price", "by_length", "logged", "_hookline_replaced"}
     assert ask(path, "SELECT * FROM log") == []  # rows that were only moved in are no news
 
 
@@ -203,17 +204,13 @@ def test_readers_see_the_old_table_until_the_commit(tmp_path: Path) -> None:
 # --- merge -----------------------------------------------------------------------------------------------------------
 
 
-def test_merge_updates_and_adds(tmp_path: Path) -> None:
+def test_merge_updates_adds_and_removes(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     options: dict[str, Any] = {"table": "t", "write": "merge", "key": ["k"]}
     save(path, [Item(k=1, a="one"), Item(k=2, a="two"), Item(k=2, a="second")], **options)
     assert ask(path, "SELECT k, a FROM t") == [(1, "one"), (2, "two")]
     save(path, [Item(a="TWO", k=2, new=Decimal("0.5")), Item(a="three", k=3)], run="r2", **options)
-    assert ask(path, "SELECT k, a, new FROM t ORDER BY rowid") == [
-        (1, "one", None),
-        (2, "TWO", 0.5),
-        (3, "three", None),
-    ]
+    assert ask(path, "SELECT k, a, new FROM t ORDER BY rowid") == [(2, "TWO", 0.5), (3, "three", None)]
 
 
 def test_merge_into_a_table_of_the_user(tmp_path: Path) -> None:
@@ -261,8 +258,9 @@ def test_merge_needs_a_key(tmp_path: Path) -> None:
 
 def test_merge_of_an_item_without_its_key(tmp_path: Path) -> None:
     store = Sqlite(tmp_path / "x.db", run=run_info(), write="merge", key=["upc"])
-    with pytest.raises(ValueError, match="has no upc, which is in the key"):
-        store.store_items([Item(upc=None)])
+    for value in (None, float("nan")):  # SQL says of both that they equal nothing
+        with pytest.raises(ValueError, match="has no upc, which is in the key"):
+            store.store_items([Item(upc=value)])
     store.abort()
     assert list(tmp_path.iterdir()) == []
 
@@ -279,6 +277,233 @@ def test_merge_into_rows_with_equal_keys(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["x.db"]
 
 
+# --- what is gone ----------------------------------------------------------------------------------------------------
+
+MERGE: dict[str, Any] = {"table": "t", "write": "merge", "key": ["k"]}
+
+
+def book(path: Path) -> list[tuple[Any, ...]]:
+    return ask(path, 'SELECT "table", key, config, type FROM _hookline_merged ORDER BY 1, 2, 3')
+
+
+def test_rows_of_others_stay_also_those_that_look_like_ours(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    change(path, "CREATE TABLE t (k, a, own); INSERT INTO t VALUES (1, 'x', 'theirs'), (9, 'x', 'theirs')")
+    save(path, [Item(k=1, a="y"), Item(k=2, a="y"), Item(k=3, a="y")], **MERGE)
+    assert ask(path, "SELECT * FROM t") == [
+        (1, "y", "theirs"),  # updated, but theirs: it was there before
+        (9, "x", "theirs"),
+        (2, "y", None),
+        (3, "y", None),
+    ]
+    change(path, "INSERT INTO t VALUES (4, 'y', NULL)")  # as ours
+    save(path, [Item(k=3, a="z")], run="r2", **MERGE)
+    assert ask(path, "SELECT * FROM t ORDER BY k") == [
+        (1, "y", "theirs"),
+        (3, "z", None),
+        (4, "y", None),
+        (9, "x", "theirs"),
+    ]
+    assert book(path) == [("t", '{"k": 3}', "demo", "")]
+    save(path, run="r3", **MERGE)
+    assert ask(path, "SELECT k FROM t ORDER BY k") == [(1,), (4,), (9,)]
+    assert book(path) == []
+
+
+def test_a_row_of_several_configs_stays_until_the_last_has_it_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    for config, keys, left in (
+        ("a", [1, 2], [1, 2]),
+        ("b", [2, 3], [1, 2, 3]),
+        ("a", [1], [1, 2, 3]),  # b has 2
+        ("b", [3], [1, 3]),
+        ("a", [3], [3]),
+        ("b", [], [3]),
+        ("a", [], []),
+    ):
+        save(path, [Item(k=key, a=config) for key in keys], config=config, **MERGE)
+        assert ask(path, "SELECT k FROM t ORDER BY k") == [(key,) for key in left], (config, keys)
+
+
+def test_keys_of_every_kind_are_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    numbers = [1, 2**53 + 1, -(2**63), 0.1 + 0.2, 1e300, 2**70, Decimal("0.12345678901234567890"), True]
+    items = [Item(k=key, kk=[number]) for number, key in enumerate([*numbers, "", "1", "a\"'\\", "ä\n"])]
+    options: dict[str, Any] = {**MERGE, "key": ["k", "kk"]}
+    for left in range(len(items), -1, -1):
+        save(path, items[:left], **options)
+        assert ask(path, "SELECT count(*) FROM t") == [(left,)]
+
+
+@pytest.mark.parametrize(("declared", "first", "second"), [("INTEGER", 1, "1"), ("TEXT COLLATE NOCASE", "a", "A")])
+def test_a_key_that_only_the_table_takes_for_the_same(tmp_path: Path, declared: str, first: Any, second: Any) -> None:
+    path = tmp_path / "x.db"
+    change(path, f"CREATE TABLE t (k {declared}, v)")
+    save(path, [Item(k=first, v=1)], **MERGE)
+    save(path, [Item(k=second, v=2)], **MERGE)
+    assert ask(path, "SELECT v FROM t") == [(2,)]
+    save(path, **MERGE)
+    assert ask(path, "SELECT v FROM t") == []
+
+
+def test_another_key_is_a_new_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    save(path, [Item(k=1, j="a"), Item(k=2, j="b")], **MERGE)
+    save(path, [Item(k=3, j="a")], **{**MERGE, "key": ["j"]})
+    assert ask(path, "SELECT k, j FROM t") == [(3, "a")]
+
+
+@pytest.mark.parametrize(
+    ("script", "left"),
+    [
+        ("DROP TABLE t; CREATE TABLE t (n)", []),
+        ("DROP INDEX hookline_t_k; ALTER TABLE t DROP COLUMN k", [(1,)]),
+        ("DROP TABLE t; CREATE VIEW t AS SELECT 'k' AS k", [("k",)]),
+        ("DELETE FROM t", []),
+        ("DELETE FROM t; INSERT INTO t VALUES ('j', 1)", [("j", 1)]),
+    ],
+)
+def test_what_users_did_to_a_table_in_between(tmp_path: Path, script: str, left: list[tuple[Any, ...]]) -> None:
+    path = tmp_path / "x.db"
+    save(path, [Item("t", k="k", a=1), Item("u", k=1), Item("gone", k=1)], write="merge", key=["k"])
+    change(path, f"{script}; DROP TABLE gone")
+    save(path, [Item("u", k=2)], write="merge", key=["k"])
+    assert [row[0] for row in book(path)] == ["u"]
+    assert ask(path, "SELECT * FROM t") == left
+    assert ask(path, "SELECT k FROM u") == [(2,)]
+
+
+def test_a_type_that_vanished_from_a_merge(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    change(path, "CREATE TABLE film (k, a); INSERT INTO film VALUES (7, 'theirs')")
+    save(path, [Item("book", k=1), Item("film", k=1)], write="merge", key=["k"])
+    save(path, [Item("film", k=5)], config="another", write="merge", key=["k"])
+    save(path, [Item("book", k=2)], run="r2", write="merge", key=["k"])
+    assert ask(path, "SELECT k FROM book") == [(2,)]
+    assert ask(path, "SELECT k FROM film ORDER BY k") == [(5,), (7,)]
+
+
+def test_a_type_that_vanished_from_a_replace(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    change(path, "CREATE TABLE mine (a); INSERT INTO mine VALUES (1)")
+    save(path, [Item("book", a=1), Item("film", a=1)])
+    change(path, "CREATE INDEX by_a ON film (a); CREATE VIEW films AS SELECT a FROM film")
+    save(path, [Item("book", a=2)], config="another")  # that table is its from now on
+    save(path, [Item("film", a=3)], config="another", table="kept", items=["film"])
+    save(path, [Item("song", a=2)], run="r2")
+    assert ask(path, "SELECT a FROM book") == [(2,)]
+    assert ask(path, "SELECT a FROM films") == []
+    assert types(path, "film") == {"a": "INTEGER"}
+    assert ask(path, "SELECT name FROM sqlite_master WHERE name = 'by_a'") == [("by_a",)]
+    assert ask(path, "SELECT a FROM kept") == [(3,)]
+    assert ask(path, "SELECT a FROM mine") == [(1,)]
+    save(path, [Item("film", a=4)], run="r3")
+    assert ask(path, "SELECT a FROM film") == [(4,)]
+    assert ask(path, "SELECT a FROM song") == []
+
+
+def test_a_vanished_type_whose_table_is_gone_or_a_view(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    save(path, [Item("a", v=1), Item("b", v=1), Item("c", v=1)])
+    change(path, "DROP TABLE a; DROP TABLE b; CREATE VIEW b AS SELECT * FROM c")
+    save(path, [Item("c", v=2)])
+    assert ask(path, "SELECT v FROM b") == [(2,)]
+
+
+@pytest.mark.parametrize("options", [{"write": "merge", "key": ["k"]}, {"write": "replace"}])
+def test_a_type_that_goes_elsewhere_has_not_vanished(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "x.db"
+    tables = ("book", "film", "poems")
+    for run in ("r1", "r2"):
+        save(path, [Item("book", k=run)], run=run, items=["book"], **options)
+        save(path, [Item("film", k=run)], run=run, items=["film", "song"], **options)
+        save(path, [Item("poem", k=run)], run=run, items=["poem"], table="poems", **options)
+    assert [ask(path, f"SELECT k FROM {name}") for name in tables] == [[("r2",)]] * 3
+    save(path, [Item("book", k="r3")], run="r3", **options)  # all types come here now
+    assert [ask(path, f"SELECT k FROM {name}") for name in tables] == [[("r3",)], [], [("r2",)]]
+
+
+@pytest.mark.parametrize("order", [("film", None), (None, "FILM")])
+def test_a_table_that_another_entry_took_over_is_not_emptied(tmp_path: Path, order: tuple[str | None, ...]) -> None:
+    path = tmp_path / "x.db"
+    save(path, [Item("book", k=1), Item("film", k=1)])
+    for table in order:
+        if table:
+            save(path, [Item("movie", k=2)], run="r2", table=table, items=["movie"])
+        else:
+            save(path, [Item("book", k=2)], run="r2")
+    assert ask(path, "SELECT k FROM film") == [(2,)]
+
+
+def test_from_replace_to_merge_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    merge: dict[str, Any] = {"write": "merge", "key": ["k"]}
+    save(path, [Item("x", k=1), Item("x", k=2), Item("y", k=1)])
+    save(path, [Item("x", k=2), Item("x", k=3)], **merge)
+    assert ask(path, "SELECT k FROM x") == [(1,), (2,), (3,)]  # what was there before the first merge counts as others'
+    assert ask(path, "SELECT k FROM y") == []
+    save(path, [Item("x", k=2)], **merge)
+    assert ask(path, "SELECT k FROM x") == [(1,), (2,)]
+    save(path, [Item("x", k=4)])
+    assert (ask(path, "SELECT k FROM x"), book(path)) == ([(4,)], [])
+    save(path, [Item("z", k=4)], **merge)
+    save(path, [Item("x", k=5)])
+    assert ask(path, "SELECT k FROM z") == []
+
+
+@pytest.mark.parametrize("write", ["merge", "append"])
+def test_books_are_written_in_the_transaction_of_the_rows(tmp_path: Path, write: str) -> None:
+    path = tmp_path / "x.db"
+    name = {"merge": "_hookline_merged", "append": "_hookline_appended"}[write]
+    change(path, "CREATE TABLE t (k UNIQUE, a CHECK (a < 5))")
+    save(path, [Item(k=1, a=1)], **{**MERGE, "write": write})
+    noted = ask(path, f"SELECT * FROM {name}")
+    with pytest.raises(OSError, match="CHECK"):
+        save(path, [Item(k=2, a=1), Item(k=3, a=9)], run="r2", **{**MERGE, "write": write})
+    assert len(noted) == 1
+    assert ask(path, f"SELECT * FROM {name}") == noted
+    assert ask(path, "SELECT k FROM t") == [(1,)]
+
+
+def test_a_store_that_is_told_again_alone(tmp_path: Path) -> None:
+    """Killed when the first of two stores was done: only the second is told to publish again."""
+    path = tmp_path / "x.db"
+    stores = {kind: Sqlite(path, run=run_info(), write="append", items=[kind]) for kind in ("a", "b")}
+    for kind, store in stores.items():
+        store.store_items([Item(kind, v=1)])
+    stores["a"].commit()
+    stores["b"].abort()
+    for _ in range(2):
+        save(path, [Item("b", v=1)], write="append", items=["b"])
+    assert ask(path, "SELECT a.v, b.v FROM a, b") == [(1, 1)]
+
+
+@pytest.mark.parametrize("write", ["replace", "merge", "append"])
+def test_a_type_named_as_a_book_is_refused(tmp_path: Path, write: Any) -> None:
+    store = Sqlite(tmp_path / "x.db", run=run_info(), write=write, key=["k"])
+    with pytest.raises(ValueError, match="Hookline's books"):
+        store.store_items([Item("_Hookline_merged", k=1)])
+    store.abort()
+
+
+KEYS = st.sets(st.integers(0, 5))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from("AB"), KEYS), max_size=8), KEYS)
+def test_merge_keeps_the_union_of_all(
+    tmp_path_factory: pytest.TempPathFactory, publishes: list[tuple[str, set[int]]], theirs: set[int]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "union.db"
+    path.unlink(missing_ok=True)
+    change(path, f"CREATE TABLE t (k, who); {''.join(f'INSERT INTO t VALUES ({k}, 0);' for k in theirs)}")
+    latest: dict[str, set[int]] = {}
+    for config, keys in publishes:
+        save(path, [Item(k=k) for k in keys], config=config, **MERGE)
+        latest[config] = keys
+        assert {k for (k,) in ask(path, "SELECT k FROM t")} == theirs.union(*latest.values())
+
+
 # --- append ----------------------------------------------------------------------------------------------------------
 
 
@@ -292,9 +517,9 @@ def test_append_adds_rows_and_columns(tmp_path: Path) -> None:
 def test_append_counts_once_a_run(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     for _ in range(2):  # killed after the commit, so told to publish again
-        stores = [Sqlite(path, run=run_info(), table="t", write="append") for _ in range(2)]
+        stores = [Sqlite(path, run=run_info(), table="t", write="append", items=[kind]) for kind in ("a", "b")]
         for number, store in enumerate(stores):
-            store.store_items([Item(a=number)])
+            store.store_items([Item("ab"[number], a=number)])
         for store in stores:
             store.commit()
     assert ask(path, "SELECT a FROM t ORDER BY a") == [(0,), (1,)]
@@ -368,7 +593,7 @@ def test_a_path_where_no_file_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Sqlite(tmp_path / "x.db", run=run_info())
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "sqlite_x", "SQLITE_master"])
+@pytest.mark.parametrize("name", ["", "a\0b", "sqlite_x", "SQLITE_master", "_hookline_merged"])
 def test_a_name_that_no_table_can_have(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match="cannot be the name of a table"):
         Sqlite(tmp_path / "x.db", run=run_info(), table=name)
@@ -424,7 +649,7 @@ def test_any_name_survives(tmp_path_factory: pytest.TempPathFactory, fields: lis
     for run, write in (("r1", "replace"), ("r2", "append"), ("r3", "replace"), ("r4", "merge")):
         save(path, [Item("x", row)], run=run, table=table, write=write, key=list(row)[:1])
     with closing(sqlite3.connect(path)) as database:
-        answer = database.execute(f"SELECT * FROM {sqlite.quote(table)}")
+        answer = database.execute(f"SELECT * FROM {quote(table)}")
         columns = [column[0] for column in answer.description]
         assert answer.fetchall() == [tuple(row.values())]
     assert all(column.startswith(field) for column, field in zip(columns, row, strict=True))

@@ -1,0 +1,128 @@
+"""What the frontier queues: requests with their rank, in one queue per host.
+
+Rank. Within a host the request of the smallest rank is asked for first. It is one number of 64 bits, so that the state
+can sort by it too: priority (larger is earlier), depth (nearer is earlier; in order `depth`, farther), then order of
+discovery (earlier first; in order `depth`, later first). A rank changes only when a shorter path is found.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from pipeline.model import Request
+
+NOTHING: Final = -(2**63)  # horizon of a host of which nothing is in memory
+ALL: Final = 2**63 - 1  # horizon of a host of which everything is
+RETRYING: Final = 256  # requests of a host that wait for a retry before nothing else of it is asked
+
+MAX_DEPTH: Final = 2**14 - 1  # deeper requests rank as if they were this deep
+MAX_PRIORITY: Final = 2**15 - 1
+MAX_ID: Final = 2**32 - 1
+
+
+class Politeness(NamedTuple):
+    """How one host may be asked: requests at a time, seconds between starts, jitter as a share of the delay."""
+
+    concurrency: int
+    delay: float
+    jitter: float = 0.0
+
+
+class Entry:
+    """One request that waits, is handed out, or has just ended. `id` counts from 1 in order of discovery; `parent` and
+    `target` are ids: whose page or redirect brought it, where it redirected to.
+    """
+
+    __slots__ = (
+        *("attempts", "detail", "due", "fate", "fingerprint", "host", "id"),
+        *("parent", "rank", "request", "status", "target"),
+    )
+
+    def __init__(self, number: int, request: Request, fingerprint: bytes, rank: int) -> None:
+        self.id = number
+        self.request = request
+        self.fingerprint = fingerprint
+        self.rank = rank
+        self.host: HostQueue | None = None
+        self.attempts = 0
+        self.due = 0.0
+        self.fate: str | None = None
+        self.detail = ""  # why, in words, where the fate alone does not say it
+        self.status: int | None = None
+        self.parent: int | None = None
+        self.target: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.id} {self.request.method} {self.request.url} {self.fate or 'open'}>"
+
+
+class Awaited:
+    """A refill that was asked for and has not come. `fresh` are the requests met since that lie beyond the horizon."""
+
+    __slots__ = ("ceiling", "ended", "fresh", "most", "void")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.fresh: list[Entry] = []
+        self.ceiling = ALL  # of requests met since, those of this rank or more are on disk only
+        self.ended: set[int] | None = None  # ids that ended since: the answer may still show them as waiting
+        self.void = False  # the horizon was drawn in since: the answer would leave a gap
+
+
+class HostQueue:
+    """The requests of one host: `ready` by rank, `later` by due time.
+
+    Of those in the state, `ready` has all up to rank `horizon`; `waiting` counts what waits, in memory or on disk only.
+    """
+
+    __slots__ = (
+        *("active", "awaited", "closed", "horizon", "later", "name"),
+        *("not_before", "politeness", "ready", "scheduled", "waiting"),
+    )
+
+    def __init__(self, name: str, politeness: Politeness) -> None:
+        self.name = name
+        self.politeness = politeness
+        self.active = 0
+        self.waiting = 0
+        self.not_before = 0.0  # its delay and its pauses
+        self.ready: list[tuple[int, Entry]] = []
+        self.later: list[tuple[float, int, Entry]] | None = None  # None if empty: there may be very many hosts
+        self.scheduled: float | None = None
+        self.closed: tuple[str, str] | None = None  # (fate, why) of all that still comes
+        self.horizon = ALL
+        self.awaited: Awaited | None = None
+
+    def may_start_at(self) -> float | None:
+        """The first moment at which a request of this host may start; None if none may until one ends or is read."""
+        if self.active >= self.politeness.concurrency:
+            return None
+        if self.ready and (self.later is None or len(self.later) < RETRYING):
+            return self.not_before
+        if self.later:
+            return max(self.not_before, self.later[0][0])
+        return None
+
+    @property
+    def here(self) -> int:
+        """How many wait in memory, but for those kept aside."""
+        return len(self.ready) + len(self.later or ())
+
+    def held(self) -> list[Entry]:
+        """All that wait in memory."""
+        held = [entry for _, entry in self.ready]
+        held += [entry for _, _, entry in self.later or ()]
+        return held + self.awaited.fresh if self.awaited is not None else held
+
+    def find(self, number: int) -> Entry | None:
+        """The entry of this id if it waits in memory."""
+        return next((entry for entry in self.held() if entry.id == number), None)
+
+
+def rank_of(request: Request, number: int, *, deepest_first: bool) -> int:
+    """The rank (64 bits, signed) of the request that was discovered as the `number`-th."""
+    depth = min(request.depth, MAX_DEPTH)
+    if deepest_first:
+        depth, number = MAX_DEPTH - depth, MAX_ID - number
+    priority = max(-MAX_PRIORITY, min(request.priority, MAX_PRIORITY))
+    return (-priority << 48) + (depth << 32) + number

@@ -1,0 +1,117 @@
+"""Items and links as bytes: how they cross from a worker to the state and from there to the stores.
+
+msgpack carries what JSON does; a Decimal, a date and a datetime with its offset would come back as something else, so
+they go as extension types. Nothing here is pickle: reading these bytes never runs code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from pipeline.model import ItemRecord, NewRequest, PackedPage, PageResult, Request
+
+MARK: Final = 16  # bytes of a fingerprint
+
+_DECIMAL, _DATE, _DATETIME = 1, 2, 3
+_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None)})
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def _read(code: int, data: memoryview) -> Any:
+    text = str(data, "ascii")
+    if code == _DECIMAL:
+        return Decimal(text)
+    return date.fromisoformat(text) if code == _DATE else datetime.fromisoformat(text)
+
+
+_records: Final = msgspec.msgpack.Decoder(list[ItemRecord], ext_hook=_read)
+_values: Final = msgspec.msgpack.Decoder(ext_hook=_read)
+_requests: Final = msgspec.msgpack.Decoder(list[Request])
+_raw: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_request: Final = msgspec.msgpack.Decoder(Request)
+
+
+def pack(result: PageResult) -> PackedPage:
+    """A page's result as it leaves the process that made it."""
+    types: dict[str, int] = {}
+    for record in result.items:
+        types[record.type] = types.get(record.type, 0) + 1
+    return PackedPage(
+        verdict=result.verdict,
+        fault=result.fault,
+        items=pack_items(result.items) if result.items else b"",
+        types=types,
+        links=_encode([new.request for new in result.requests]) if result.requests else b"",
+        marks=b"".join([new.fingerprint for new in result.requests]),
+        extracted=result.extracted,
+        dropped=result.dropped,
+        dead=result.dead,
+        seconds=result.seconds,
+        missing=result.missing,
+        links_found=result.links_found,
+        bad_links=result.bad_links,
+        refresh=result.refresh,
+    )
+
+
+def pack_items(records: Sequence[ItemRecord]) -> bytes:
+    """Records, every value with its type."""
+    return _encode(
+        [ItemRecord(record.type, _written(record.fields), record.rule, record.position) for record in records]
+    )
+
+
+def unpack_items(data: bytes) -> list[ItemRecord]:
+    """What `pack_items` was given."""
+    return _records.decode(data) if data else []
+
+
+def pack_values(value: Any) -> bytes:
+    """Any value that an item may hold (`pipeline.stages.values`), or lists and mappings of such."""
+    return _encode(_value(value))
+
+
+def unpack_values(data: bytes) -> Any:
+    """What `pack_values` was given."""
+    return _values.decode(data)
+
+
+def unpack_links(data: bytes) -> list[Request]:
+    """The requests of a `PackedPage.links`."""
+    return _requests.decode(data) if data else []
+
+
+def unpack_new(page: PackedPage, wanted: Sequence[int]) -> list[NewRequest]:
+    """The requests at these places alone, with their fingerprints: most links of a page are known already."""
+    raw = _raw.decode(page.links)
+    return [NewRequest(_request.decode(raw[index]), page.marks[index * MARK : index * MARK + MARK]) for index in wanted]
+
+
+def _written(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields`, or a copy where a value has to go as an extension type."""
+    for value in fields.values():
+        if type(value) not in _AS_IT_IS:
+            return {name: _value(one) for name, one in fields.items()}
+    return fields
+
+
+def _value(value: Any) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind is Decimal:
+        return Ext(_DECIMAL, str(value).encode("ascii"))
+    if kind is datetime:
+        return Ext(_DATETIME, value.isoformat().encode("ascii"))
+    if kind is date:
+        return Ext(_DATE, value.isoformat().encode("ascii"))
+    if isinstance(value, dict):
+        return {name: _value(one) for name, one in value.items()}
+    return [_value(one) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,69 @@
+"""What a crawl counts while it goes on. Saved with every batch, so that the books of a resumed run balance."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.model import PackedPage
+from pipeline.runner.summary import LinkCounts
+
+MOST_MESSAGES = 100  # of one plugin that are told apart
+OTHER = "other errors"
+
+
+class Books(msgspec.Struct):
+    """Counters of one run, over all processes that worked on it. Sizes are bytes, durations seconds."""
+
+    seeds: int = 0  # distinct ones
+    requests: int = 0  # attempts sent, those for robots.txt apart
+    robots_requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0  # of the processes before this one
+    links: LinkCounts = msgspec.field(default_factory=LinkCounts)
+    redirects: LinkCounts = msgspec.field(default_factory=LinkCounts)
+    bad_links: int = 0
+    fates: dict[str, int] = {}
+    per_limit: dict[str, int] = {}  # follow rule -> links that it has given
+    adopted: list[str] = []  # hosts that seeds redirected to
+    extracted: int = 0
+    kept: int = 0
+    dropped: dict[str, int] = {}
+    dead: int = 0
+    by_type: dict[str, int] = {}
+    missing: dict[str, int] = {}
+    plugin_seconds: dict[str, float] = {}
+    faults: dict[str, dict[str, int]] = {}  # plugin -> "hook: message" -> pages or items
+
+    def take_items(self, page: PackedPage) -> None:
+        """Enter the items of a page that ended well."""
+        self.extracted += page.extracted
+        self.dead += len(page.dead)
+        for kind, number in page.types.items():
+            self.kept += number
+            add(self.by_type, kind, number)
+        for reason, number in page.dropped.items():
+            add(self.dropped, reason, number)
+        for field, number in page.missing.items():
+            add(self.missing, field, number)
+
+    def take_links(self, found: int, new: int, bad: int) -> None:
+        """Enter the links of a page: all of them, those that nobody knew, those that were no URL."""
+        self.links.found += found
+        self.links.new += new
+        self.links.duplicate += found - new
+        self.bad_links += bad
+
+    def charge(self, plugin: str, message: str) -> None:
+        """Enter an error of a plugin."""
+        messages = self.faults.setdefault(plugin, {})
+        add(messages, message if message in messages or len(messages) < MOST_MESSAGES else OTHER, 1)
+
+    def spend(self, seconds: dict[str, float]) -> None:
+        """Enter the time that plugins took for a page."""
+        for plugin, spent in seconds.items():
+            self.plugin_seconds[plugin] = self.plugin_seconds.get(plugin, 0.0) + spent
+
+
+def add(counts: dict[str, int], name: str, number: int) -> None:
+    """Add `number` to a count."""
+    counts[name] = counts.get(name, 0) + number

@@ -1,0 +1,69 @@
+"""What decides which requests and items there are, in sixteen bytes.
+
+A run that was interrupted goes on only if all of it is as it was (spec, section 3, contract 9); a page's validators are
+sent only if what made its items is as it was (contract 3). Values are hashed, never kept, so secrets may be among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.config.loader import Loaded
+from pipeline.stages.host import Host
+
+MAKERS = ("plugins", "parse", "filter")  # the sections whose plugins have a say in items
+
+_encode = msgspec.json.Encoder(enc_hook=str, order="sorted").encode
+
+
+def run_fingerprint(loaded: Loaded, host: Host) -> bytes:
+    """Of seeds, scope, pages, parse, filter and all plugins but stores."""
+    config = loaded.config
+    return _hash(
+        [seed.model_dump() for seed in config.seeds],
+        [_content(path) for path in _seed_files(loaded)],
+        config.scope.model_dump(),
+        config.rules(),
+        [(entry.name, entry.options, entry.items) for entry in config.filter],
+        [(entry.name, entry.options) for entry in config.parse],
+        [(entry.name, entry.options) for entry in config.plugins],
+        host.identities((*MAKERS, "seeds")),
+    )
+
+
+def makers(loaded: Loaded, host: Host) -> dict[str, bytes]:
+    """For each page rule, of what makes the items of its pages."""
+    config = loaded.config
+    shared = _hash(
+        [(entry.name, entry.options, entry.items) for entry in config.filter],
+        [(entry.name, entry.options) for entry in config.parse],
+        [(entry.name, entry.options) for entry in config.plugins],
+        host.identities(MAKERS),
+    )
+    return {name: _hash(shared.hex(), rule) for name, rule in config.rules().items()}
+
+
+def _hash(*parts: Any) -> bytes:
+    return blake2b(_encode(parts), digest_size=16).digest()
+
+
+def _seed_files(loaded: Loaded) -> Iterable[Path]:
+    """The files that `file` seeds name."""
+    for index, seed in enumerate(loaded.config.seeds):
+        if seed.name == "file":
+            options: Any = seed.options
+            path = options.get("path") if isinstance(options, dict) else options
+            if isinstance(path, str):
+                yield loaded.resolve(seed.key_path(index), path)
+
+
+def _content(path: Path) -> Sequence[str]:
+    try:
+        return [str(path), blake2b(path.read_bytes(), digest_size=16).hexdigest()]
+    except OSError:
+        return [str(path)]  # whoever reads it will say what is wrong

@@ -1,0 +1,61 @@
+"""What the last run means for the next command: go on, publish, or leave it (spec, section 3, contract 9)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pipeline.stages.page import RunInfo
+from pipeline.state.lock import age
+from pipeline.state.runs import RunRow
+
+if TYPE_CHECKING:
+    from pipeline.runner.build import Job, Options
+
+TOO_OLD = timedelta(hours=24)  # an interrupted run that began earlier is not gone on with
+LONG_AGO = timedelta(hours=12)  # a pending publish of a run that began earlier is not all that `run` does
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run of before, and when we are asked about it."""
+
+    row: RunRow
+    now: datetime
+
+    @classmethod
+    def of(cls, row: RunRow) -> Past:
+        """As things are now."""
+        return cls(row, datetime.now(UTC))
+
+    @property
+    def start(self) -> datetime:
+        """When it began."""
+        return datetime.fromisoformat(self.row.started)
+
+    def age(self) -> str:
+        """How long ago that is, in words."""
+        return age(self.row.started, self.now)
+
+    def is_long_ago(self) -> bool:
+        """Whether a command that publishes it should go on and crawl."""
+        return self.now - self.start > LONG_AGO
+
+    def info(self) -> RunInfo:
+        """Its identity, for plugins: a run that goes on is the same run."""
+        return RunInfo(self.row.id, self.start, "", logging.getLogger("hookline.plugin"))
+
+
+def why_not(past: Past, job: Job, options: Options) -> str | None:
+    """Why an interrupted run is not gone on with, or None if it is."""
+    if options.fresh:
+        return "--fresh was given"
+    if past.now - past.start > TOO_OLD:
+        return f"it began {past.age()} ago, and after 24 hours a run is not gone on with"
+    if past.start - past.now > timedelta(minutes=5):
+        return "it began in the future, so the clock was changed"
+    if past.row.fingerprint != job.fingerprint:
+        return "seeds, scope, pages, parse, filter or a plugin have changed since"
+    return None

@@ -1,0 +1,223 @@
+"""The store side of publishing: from stored pages, in output order, to what the stores hold in their stages.
+
+It knows neither the state nor the checks: pages come in as bytes and go out as bytes, so that it can run in a process
+of its own. Every item passes here once: keys (of items with one key the first in order wins), then the `single`
+filters, then each store that wants its type.
+
+*Identity* (spec, section 3, contract 7). An item with a key is that key within its type. One without is its request and
+item rule, and if that rule has `each`, its fields and its number among equals besides; such an item is new or gone,
+never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from pipeline.failpoints import hit
+from pipeline.model import DeadLetter, Drop, Item
+from pipeline.packing import MARK, pack_values, unpack_items, unpack_values
+from pipeline.stages.chains import SingleChain
+
+BATCH: Final = 500  # items a call of store_items, and in a piece of the stored result
+
+_canonical: Final = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
+
+
+class ResultPage(msgspec.Struct, array_like=True):
+    """A page of the result: its request, and its items as `pack_items` made them. `fetched`: seconds since 1970."""
+
+    mark: bytes
+    url: str
+    method: str
+    rule: str
+    carried: bytes
+    status: int
+    fetched: int
+    items: bytes
+
+
+class Staged(msgspec.Struct):
+    """What became of some pages. `marks` has 16 bytes of identity and 16 of content for each item in `items`."""
+
+    items: bytes = b""
+    marks: bytes = b""
+    read: int = 0
+    by_type: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    dead: list[DeadLetter] = []
+
+
+class Facts(NamedTuple):
+    """All that a `single` filter may ask about a page."""
+
+    url: str
+    method: str
+    rule: str
+    status: int
+    carry: Mapping[str, Any]
+    fetched: int
+
+
+class Store(Protocol):
+    """A store as publishing sees it: which items it wants, and the three hooks."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def items(self) -> tuple[str, ...] | None: ...
+    @property
+    def meta(self) -> tuple[str, ...]: ...
+    def store_items(self, items: list[Item]) -> None: ...
+    def commit(self, summary: Any) -> None: ...
+    def abort(self, reason: str) -> None: ...
+
+
+class Stager:
+    """Takes a result once, from its first page to its last, and feeds the stores.
+
+    `keys` are the key fields by item type, `eaches` says of each page rule which of its item rules have `each`, and
+    `run` is the run's id. Raises StorageError where a store does.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        *,
+        single: SingleChain | None = None,
+        keys: Mapping[str, Sequence[str]] | None = None,
+        eaches: Mapping[str, Sequence[bool]] | None = None,
+        run: str = "",
+    ) -> None:
+        self.stores = stores
+        self._single = single
+        self._keys = keys or {}
+        self._eaches = eaches or {}
+        self._run = run
+        self._seen: set[bytes] = set()
+        self._batches: list[list[Item]] = [[] for _ in stores]
+
+    def only(self, stores: Sequence[Store]) -> Stager:
+        """One for some of the stores, to feed a result that has been staged before."""
+        return Stager(stores, run=self._run)
+
+    def stage(self, pages: Sequence[ResultPage]) -> Staged:
+        """Take the next pages of the result."""
+        staged = Staged()
+        kept: list[list[Any]] = []
+        marks: list[bytes] = []
+        for page in pages:
+            carry = unpack_values(page.carried) if page.carried else {}
+            facts = Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
+            for item, mark in self._items(page, facts, staged):
+                kept.append([item.type, item, page.url, page.fetched])
+                marks.append(mark)
+                self._feed(item, page.url, page.fetched)
+        staged.items = pack_values(kept) if kept else b""
+        staged.marks = b"".join(marks)
+        return staged
+
+    def feed_again(self, items: bytes) -> None:
+        """Take a piece of a result that has been staged before: it is filtered already."""
+        for kind, fields, url, fetched in unpack_values(items) if items else ():
+            self._feed(Item(kind, fields), url, fetched)
+
+    def finish(self) -> None:
+        """The last page has been given."""
+        for store, batch in zip(self.stores, self._batches, strict=True):
+            store.store_items(batch[:])
+            batch.clear()
+
+    def commit(self, place: int, summary: Any) -> None:
+        """Make the stage of one store visible."""
+        self.stores[place].commit(summary)
+
+    def abort(self, reason: str, *, first: int = 0) -> None:
+        """Forget the stages, from the store at place `first` on."""
+        for store in self.stores[first:]:
+            store.abort(reason)
+
+    # --- one item ----------------------------------------------------------------------------------------------------
+
+    def _items(self, page: ResultPage, facts: Facts, staged: Staged) -> Iterator[tuple[Item, bytes]]:
+        """The page's items that stay, each with its identity and the hash of its content."""
+        records = unpack_items(page.items)
+        records.sort(key=lambda record: (record.rule, record.position))
+        staged.read += len(records)
+        eaches = self._eaches.get(page.rule, ())
+        equals: dict[bytes, int] = {}
+        for record in records:
+            item = Item(record.type, record.fields)
+            item.rule = record.rule
+            if self._is_duplicate(item):
+                _count(staged.dropped, "duplicate")
+                continue
+            answer = self._single(item, facts) if self._single is not None else item
+            if isinstance(answer, Item):
+                _count(staged.by_type, answer.type)
+                single = 0 <= record.rule < len(eaches) and not eaches[record.rule]
+                yield answer, self._mark(answer, page, record.rule, equals, single=single)
+            elif isinstance(answer, Drop):
+                _count(staged.dropped, answer.reason)
+            else:
+                staged.dead.append(answer)
+
+    def _key(self, item: Item) -> bytes | None:
+        """The item's key, or None: an item whose key fields are all empty has none."""
+        values = [item.get(field) for field in self._keys.get(item.type, ())]
+        if all(value is None for value in values):
+            return None
+        return _hash(b"key", item.type.encode(), _canonical(values))
+
+    def _is_duplicate(self, item: Item) -> bool:
+        key = self._key(item) if item.type in self._keys else None
+        if key is None:
+            return False
+        if key in self._seen:
+            return True
+        self._seen.add(key)
+        return False
+
+    def _mark(self, item: Item, page: ResultPage, rule: int, equals: dict[bytes, int], *, single: bool) -> bytes:
+        key = self._key(item) if item.type in self._keys else None
+        content = _canonical(item)
+        if key is not None:
+            return key + _hash(content)
+        if single:
+            return _hash(b"page", page.mark, item.type.encode(), b"%d" % rule) + _hash(content)
+        number = equals.get(content, 0)
+        equals[content] = number + 1
+        identity = _hash(b"each", page.mark, item.type.encode(), b"%d %d" % (rule, number), content)
+        return identity + identity
+
+    def _feed(self, item: Item, url: str, fetched: int) -> None:
+        for store, batch in zip(self.stores, self._batches, strict=True):
+            if store.items is None or item.type in store.items:
+                batch.append(self._with_meta(item, url, fetched, store.meta))
+                if len(batch) == BATCH:
+                    hit("mid_stage")
+                    store.store_items(batch[:])
+                    batch.clear()
+
+    def _with_meta(self, item: Item, url: str, fetched: int, names: tuple[str, ...]) -> Item:
+        copy = Item(item.type, item)  # each store gets its own: one that changes an item must not change another's
+        for name in names:
+            copy[name] = {
+                "_run": self._run,
+                "_url": url,
+                "_type": item.type,
+                "_fetched_at": datetime.fromtimestamp(fetched, UTC).isoformat(),
+            }[name]
+        return copy
+
+
+def _hash(*parts: bytes) -> bytes:
+    return blake2b(b"\n".join(parts), digest_size=MARK).digest()
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1

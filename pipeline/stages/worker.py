@@ -1,0 +1,283 @@
+"""What a page worker runs: the plugin host once more, built in a process of its own from what the parent sends.
+
+`WorkerSetup.of` is made in the parent, of the same uses that `Host.load` got there, and crosses as msgpack: option
+values are what YAML can say, numbers keep their spelling, and every key takes along the place where it stands, since
+relative paths are resolved against the folder of that file. `start` is the job's name in `WorkerPool`.
+
+`packed` is the step that both pools share, so that a page gives the same with workers and without.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from pipeline.crawl.scope import Normaliser
+from pipeline.errors import ConfigError, Mark, Problem
+from pipeline.model import Fault, PackedPage, PageJob, PageResult
+from pipeline.packing import pack
+from pipeline.stages.faults import describe, short
+from pipeline.stages.host import Host, Use
+from pipeline.stages.jobs import MAX_BODY, RuleBook
+from pipeline.stages.page import RunInfo
+from pipeline.stages.places import Locate, key_text
+from pipeline.stages.typed import KeyPath
+from pipeline.workers import notes
+
+JOB: Final = "pipeline.stages.worker:start"
+MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may give
+
+_PAGE_HOOKS: Final = ("classify", "parse", "process_item", "admit")
+_INT, _FLOAT, _PATH = 1, 2, 3  # extension types: numbers by their spelling, and a path
+_LOGGER: Final = "hookline"
+
+Packer: TypeAlias = Callable[[PageJob], PackedPage]
+
+
+class UseData(msgspec.Struct, omit_defaults=True):
+    """A `Use`, as far as a page worker needs it."""
+
+    name: str
+    options: Any = None
+    key: tuple[str | int, ...] = ()
+    items: tuple[str, ...] | None = None
+
+
+class WorkerSetup(msgspec.Struct):
+    """All that a page worker is told. `places`: key paths and where they, and all below them, stand."""
+
+    plugins: list[UseData]
+    parse: list[UseData]
+    filter: list[UseData]
+    rules: dict[str, dict[str, Any]]
+    places: list[tuple[tuple[str | int, ...], Mark]]
+    run_id: str
+    run_start: datetime
+    run_name: str
+    strip_params: list[str] = []
+    sort_params: bool = False
+    max_body: int = MAX_BODY
+    log_level: int = logging.CRITICAL
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        plugins: Sequence[Use] = (),
+        parse: Sequence[Use] = (),
+        filter: Sequence[Use] = (),  # noqa: A002 - the section's name
+        rules: Mapping[str, Mapping[str, Any]],
+        locate: Locate,
+        run: RunInfo,
+        strip_params: Sequence[str] = (),
+        sort_params: bool = False,
+        max_body: int = MAX_BODY,
+    ) -> WorkerSetup:
+        """From what `Host.load` and `RuleBook` get in the parent."""
+        uses = [*plugins, *parse, *filter]
+        return cls(
+            plugins=list(map(_told, plugins)),
+            parse=list(map(_told, parse)),
+            filter=list(map(_told, filter)),
+            rules={name: dict(rule) for name, rule in rules.items()},
+            places=[
+                *_places(("pages",), dict.fromkeys(rules), locate, None),
+                *(place for use in uses for place in _places(use.key, use.options, locate, None)),
+            ],
+            run_id=run.id,
+            run_start=run.start,
+            run_name=run.name,
+            strip_params=list(strip_params),
+            sort_params=sort_params,
+            max_body=max_body,
+            log_level=logging.getLogger(_LOGGER).getEffectiveLevel(),
+        )
+
+    def encode(self) -> bytes:
+        """The setup as bytes. Raises ConfigError for option values that cannot be sent to another process."""
+        problems = [
+            Problem(self.locate(key), key_text(key), f"{short(value)} cannot be sent to a worker process", _HINT)
+            for use in (*self.plugins, *self.parse, *self.filter)
+            for key, value in _unfit(use.key, use.options)
+        ]
+        if problems:
+            raise ConfigError(problems)
+        return _encode(self)
+
+    def locate(self, path: KeyPath) -> Mark | None:
+        """Where a key stands, or what it stands in."""
+        known = dict(self.places)
+        for length in range(len(path), 0, -1):
+            if (mark := known.get(tuple(path[:length]))) is not None:
+                return mark
+        return None
+
+
+def start(setup: bytes) -> Callable[[Any], bytes]:
+    """What a worker process does with a page: from a PageJob to a PackedPage, both as msgpack. Raises ConfigError."""
+    plan = _decode(setup)
+    _log_to_stderr(plan.log_level)
+    run = RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{_LOGGER}.plugin"))
+    host = WatchedHost.load(
+        plugins=list(map(_use, plan.plugins)),
+        parse=list(map(_use, plan.parse)),
+        filter=list(map(_use, plan.filter)),
+        rules=plan.rules,
+        locate=plan.locate,
+        run=run,
+    )
+    assert isinstance(host, WatchedHost)
+    host.watch()
+    normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
+    page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body))
+    read, write = msgspec.msgpack.Decoder(PageJob).decode, msgspec.msgpack.Encoder().encode
+
+    def work(job: Any) -> bytes:
+        try:
+            return write(page(read(job)))
+        except KeyboardInterrupt as error:  # no signal comes here: a plugin raised it
+            return write(PackedPage(fault=Fault(*notes.now(), describe(error))))
+
+    return work
+
+
+def packed(run: Callable[[PageJob], PageResult]) -> Packer:
+    """`run`, with its result packed; one that is too large, or cannot be packed, is a fault."""
+
+    def work(job: PageJob) -> PackedPage:
+        result = run(job)
+        try:
+            page = pack(result)
+        except (UnicodeEncodeError, OverflowError, TypeError) as error:
+            fault = Fault("", "", f"what plugins made of the page cannot be stored: {describe(error)}")
+            return PackedPage(fault=fault, seconds=result.seconds)
+        size = len(page.items) + len(page.links) + sum(len(letter.fields) for letter in page.dead)
+        if size > MOST:
+            many = f"{size / 2**20:.0f} MiB of items and links; {MOST // 2**20} MiB are the most that one page may give"
+            return PackedPage(fault=Fault("", "parse", f"too large: the page gives {many}"), seconds=result.seconds)
+        return page
+
+    return work
+
+
+class WatchedHost(Host):
+    """A host that notes which plugin is running, where the parent finds it if this process dies."""
+
+    def watch(self) -> None:
+        """Have every hook that is called for pages say so. Costs 0.2 us a call."""
+        here = notes.here()
+        for hook in _PAGE_HOOKS:
+            for step in self._steps[hook]:
+                step.call = _noted(step.call, here, notes.label(step.plugin, hook))
+
+
+def _noted(call: Callable[..., Any], here: memoryview, label: bytes) -> Callable[..., Any]:
+    def noted(*arguments: Any) -> Any:
+        here[:] = label
+        return call(*arguments)
+
+    return noted
+
+
+def _log_to_stderr(level: int) -> None:
+    logger = logging.getLogger(_LOGGER)
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.setLevel(level)
+
+
+# --- the setup as bytes ----------------------------------------------------------------------------------------------
+
+_HINT: Final = "give text, numbers, true, false, null, lists or mappings, or set workers: 0"
+
+
+class _Int(int):
+    """A whole number whose `str()` is how it was written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class _Float(float):
+    """A number whose `str()` is how it was written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _write(value: Any) -> Any:
+    """What msgpack does not know of itself. Raises NotImplementedError."""
+    if isinstance(value, int):
+        return Ext(_INT, f"{int(value)} {value}".encode())
+    if isinstance(value, float):
+        return Ext(_FLOAT, f"{float(value)!r} {value}".encode())
+    if isinstance(value, Path):
+        return Ext(_PATH, str(value).encode("utf-8", "surrogateescape"))
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError
+
+
+def _read(code: int, data: memoryview) -> Any:
+    if code == _PATH:
+        return Path(bytes(data).decode("utf-8", "surrogateescape"))
+    value, _, text = str(data, "utf-8").partition(" ")
+    number: Any = _Int(value) if code == _INT else _Float(value)
+    number.text = text
+    return number
+
+
+_encode: Final = msgspec.msgpack.Encoder(enc_hook=_write).encode
+_decode: Final = msgspec.msgpack.Decoder(WorkerSetup, ext_hook=_read).decode
+
+
+def _told(use: Use) -> UseData:
+    return UseData(use.name, use.options, tuple(use.key), use.items)
+
+
+def _use(data: UseData) -> Use:
+    return Use(data.name, data.options, data.key, data.items)
+
+
+def _places(
+    key: KeyPath, value: Any, locate: Locate, above: Mark | None
+) -> Iterator[tuple[tuple[str | int, ...], Mark]]:
+    """Where `key` and all that is in its value stand; what stands where its container does is left out."""
+    mark = locate(key)
+    if mark is not None and mark != above:
+        yield tuple(key), mark
+    for name, one in _children(value):
+        yield from _places((*key, name), one, locate, mark)
+
+
+def _unfit(key: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """The values that msgpack cannot carry, by key path."""
+    children = _children(value)
+    if children:
+        for name, one in children:
+            yield from _unfit((*key, name), one)
+        return
+    try:
+        _encode(value)
+    except (TypeError, NotImplementedError, UnicodeEncodeError, OverflowError):
+        yield key, value
+
+
+def _children(value: Any) -> list[tuple[str | int, Any]]:
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list | tuple) else []

@@ -1,0 +1,53 @@
+"""What to say of a worker's death: to a page whose fault it was, and to a run that can have no workers.
+
+Pure words. The fate of such a page is `failed:plugin` (spec, section 4).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pipeline.errors import ConfigError, Problem
+from pipeline.model import Fault
+from pipeline.workers.child import Failed
+from pipeline.workers.notes import Told
+
+TIME, MEMORY, GARBLED, CLOSED = "killed: time", "killed: memory", "garbled its channel", "closed its channel"
+_LINE: Final = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+_SIZES: Final = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+
+
+def page_fault(how: str, raised: str, told: Told, *, page_time: float, page_memory: int) -> Fault:
+    """The result of a page at which two workers ended. `how` is why it was killed, else how it ended by itself."""
+    if raised:
+        # Not from a hook, since those are guarded: the framework itself, in a process that a plugin may have damaged.
+        return Fault(told.plugin, told.hook, f"{raised.strip().splitlines()[-1][:500]}, twice", raised[-8000:])
+    words = {
+        TIME: f"the page took more than {page_time:g} s, and its worker was killed",
+        MEMORY: f"its worker had more than {size_text(page_memory)} of memory, and was killed",
+        GARBLED: "something wrote into its worker's channel, and the worker was killed",
+        CLOSED: "something closed its worker's channel, and the worker was killed",
+    }.get(how, f"its worker {how}")
+    if how in (GARBLED, CLOSED):  # found out when the plugin that did it may have been left already
+        return Fault("", "", f"{words}, twice")
+    line = _LINE.search(told.trace)
+    where = f" ({line[1]}:{line[2]})" if line else ""
+    return Fault(told.plugin, told.hook, f"{words}, twice{where}", told.trace)
+
+
+def start_error(how: str, failed: Failed | None) -> ConfigError:
+    """Why a run can have no workers."""
+    if failed is not None and failed.problems:
+        return ConfigError(failed.problems)
+    hint = "workers: 0 runs plugins in the main process, where that can be looked at"
+    text = f"worker processes cannot be set up: {failed.text if failed else how}"
+    return ConfigError([Problem(None, "", text, hint)])
+
+
+def size_text(size: int) -> str:
+    """Bytes as people say them."""
+    for unit, name in _SIZES:
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"

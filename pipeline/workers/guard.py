@@ -1,0 +1,81 @@
+"""What belongs to the whole process and not to one page: looked at after each page, put back where a plugin changed it.
+
+Otherwise a page would be read differently because of the page before it. Only what is cheap to look at and likely to be
+changed is watched; a look costs about 6 us. Signal handlers stay as a plugin leaves them: pages do not depend on them,
+and what a worker that dies of a signal was doing is done by another. What cannot be put back ends the worker: the next
+page gets a fresh one.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import gc
+import os
+import resource
+import signal
+import sys
+from typing import Any, Final
+
+KEPT_FROM_US: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+_LIMITS: Final = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
+
+
+def ignore(*_: object) -> None:
+    """A handler that does nothing. SIG_IGN would be inherited by programs that a plugin starts."""
+
+
+class Guard:
+    """`restore` puts back what was there when the guard was made."""
+
+    def __init__(self) -> None:
+        for signum in KEPT_FROM_US:
+            signal.signal(signum, ignore)
+        self._folder = _folder()
+        self._depth = sys.getrecursionlimit()
+        self._space: dict[str, Any] = vars(builtins)
+        self._builtins = self._space.copy()
+        self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._collects = gc.isenabled()
+        self._limits = [resource.getrlimit(limit) for limit in _LIMITS]
+
+    def restore(self) -> bool:
+        """False if something is not as it was and cannot be put back."""
+        if self._space != self._builtins:
+            _put_back(self._space, self._builtins)  # first of all: from here on built-in names mean what they say
+        if sys.getrecursionlimit() != self._depth:
+            sys.setrecursionlimit(self._depth)
+        if gc.isenabled() != self._collects:
+            (gc.enable if self._collects else gc.disable)()
+        if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
+            sys.stdin, sys.stdout, sys.stderr = self._streams
+        return self._restore_folder() and self._restore_limits()
+
+    def _restore_folder(self) -> bool:
+        if self._folder and _folder() != self._folder:
+            try:
+                os.chdir(self._folder)
+            except OSError:
+                return False
+        return True
+
+    def _restore_limits(self) -> bool:
+        for limit, wanted in zip(_LIMITS, self._limits, strict=True):
+            if resource.getrlimit(limit) != wanted:
+                try:
+                    resource.setrlimit(limit, wanted)
+                except (ValueError, OSError):  # the hard limit is lower: nobody but root may raise it again
+                    return False
+        return True
+
+
+def _folder() -> str:
+    with contextlib.suppress(OSError):  # it may have been removed
+        return os.getcwd()  # noqa: PTH109 - a Path costs four times as much
+    return ""
+
+
+def _put_back(now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Names that were added stay (`_` of an interpreter, a translator); what was changed or removed comes back."""
+    then |= {name: value for name, value in now.items() if name not in then}
+    now.update(then)
