@@ -6,26 +6,24 @@ class; only a bug of ours shows a traceback.
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
-import sys
-import traceback
 from typing import Any
 
 import click
 
-from pipeline.errors import HooklineError
-
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_STORAGE_FAILED = 5  # of the table of exit codes
+from pipeline.cli import faults
 
 COMMANDS = {
     "check": "pipeline.cli.check:check",
     "fetch": "pipeline.cli.fetch:fetch",
+    "items": "pipeline.cli.items:items",
     "plugin": "pipeline.cli.plugin:plugin",
+    "publish": "pipeline.cli.publish:publish",
+    "retry": "pipeline.cli.retry:retry",
     "run": "pipeline.cli.run:run",
+    "runs": "pipeline.cli.runs:runs",
     "schema": "pipeline.cli.schema:schema",
+    "state": "pipeline.cli.state:state",
     "try": "pipeline.cli.try_page:try_page",
 }
 
@@ -46,40 +44,24 @@ class Hookline(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the variable for crash tests first: a wrong one is a usage error, and must not pass for none."""
+        try:
+            importlib.import_module("pipeline.failpoints")
+        except ValueError as error:
+            raise click.UsageError(str(error), ctx) from None
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends with its message and its exit code, anything else is our bug: 70."""
         try:
             return super().invoke(ctx)
-        except HooklineError as error:
-            click.echo(str(error), err=True)
-            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(130)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # as in `hookline fetch ... | head`: who reads has seen enough
-                _drop_stdout()
-                ctx.exit(_STORAGE_FAILED)
-            if error.errno in _DISK_FULL:
-                _drop_stdout()
-                click.echo(f"the output cannot be written: {error.strerror}", err=True)
-                ctx.exit(_STORAGE_FAILED)
-            self._report_bug(ctx)
-        except Exception:
-            self._report_bug(ctx)
-
-    def _report_bug(self, ctx: click.Context) -> None:
-        click.echo(traceback.format_exc(), err=True, nl=False)
-        click.echo("internal error: this is a bug of Hookline; please report it with the lines above", err=True)
-        ctx.exit(HooklineError.exit_code)
-
-
-def _drop_stdout() -> None:
-    """What is left in the buffer goes nowhere, so that Python does not complain of it at its end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+        except Exception as error:
+            ctx.exit(faults.tell(error))
 
 
 @click.group(cls=Hookline, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

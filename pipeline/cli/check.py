@@ -16,13 +16,12 @@ from pipeline.cli.run import one_name_each
 from pipeline.config import Config, Loaded, load_many
 from pipeline.errors import ConfigError, Problem
 from pipeline.runner.build import (
-    Options,
-    load_host,
     new_run,
     own_seeds,
     reminders,
 )
 from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, network_for
+from pipeline.runner.plugging import load_host
 
 LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
@@ -57,7 +56,7 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
             raise found
         seeds = own_seeds(found)
         network_for(found).close()
-        host = load_host(found, new_run(found.config.name), Options())
+        host = load_host(found, new_run(found.config.name))
     except ConfigError as error:
         return {"ok": False, "problems": [_plain(problem) for problem in error.problems], "notes": [], "hooks": {}}
     notes = [_plain(problem) for problem in [*found.notes, *host.notes, *reminders(found, seeds)]]

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def set_option(command: Command) -> Command:
+    """The flag, as a decorator."""
+    flag = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; may be repeated."
+    )
+    return flag(command)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:

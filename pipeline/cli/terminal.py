@@ -12,6 +12,8 @@ from pipeline.runner.summary import Summary
 
 MOST_LINES = 10
 
+GOES_ON = (3, 5, 6)  # what such a run has done is kept
+
 MEANING = {
     1: "a check failed; nothing was published, the last good output is kept",
     2: "could not start; nothing was requested, nothing written",
@@ -41,18 +43,43 @@ def success_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def failure_lines(summary: Summary, *, config: str, report: str | None) -> list[str]:
-    """Verdict, top reasons, report path, the next command to type: at most ten lines, never wrapped or coloured."""
+def failure_lines(summary: Summary, *, config: str, report: str | None, command: str = "run") -> list[str]:
+    """Verdict, top reasons, report path, the next command to type: at most ten lines, never wrapped or coloured.
+
+    `command` is the one that was given; "" for a dry run, with which nothing goes on.
+    """
     code = summary.exit_code
     why = f" ({summary.stopped})" if summary.stopped and code == 3 else ""
     head = [f"{summary.name}: {MEANING.get(code, 'failed')}{why} [exit {code}]"]
     tail = [f"  report: {report}"] if report else []
-    tail.append(f"  next: {next_command(summary, config)}")
+    tail.extend(f"  {line}" for line in _next(summary, config, command))
     reasons = [f"  {line}" for line in [*summary.errors, *_checks(summary), *_fates(summary), *_plugins(summary)]]
     room = MOST_LINES - len(head) - len(tail)
     if len(reasons) > room:
         reasons = [*reasons[: room - 1], f"  ... and {len(reasons) - room + 1} more reasons"]
     return [printable(line) for line in [*head, *reasons, *tail]]
+
+
+def note_lines(summary: Summary, *, config: str) -> list[str]:
+    """What a person must know of a run that ended well: that its result waits to be released."""
+    if summary.published:
+        return []
+    how = f"hookline publish {shlex.quote(config)}"
+    return [
+        f"{summary.name}: the published result stays, since this run saw only a part; to publish what it found: {how}"
+    ]
+
+
+def _next(summary: Summary, config: str, command: str) -> list[str]:
+    """The last lines: what can be done."""
+    quoted = shlex.quote(config)
+    if summary.exit_code in GOES_ON and command:
+        again = f"hookline run {quoted}"
+        return [f"next: the same command goes on with it: {again}" if command == "run" else f"next: {again} goes on"]
+    lines = [f"next: {next_command(summary, config)}"]
+    if summary.exit_code == 1 and command:
+        lines.append(f"to publish the result all the same: hookline publish {quoted} --force")
+    return lines
 
 
 def next_command(summary: Summary, config: str) -> str:

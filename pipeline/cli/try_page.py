@@ -15,10 +15,11 @@ from pipeline.cli.terminal import printable, say
 from pipeline.config import Loaded, load
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Item, PageJob, PageResult, Request
-from pipeline.runner.build import Options, load_host, new_run, normaliser
+from pipeline.runner.build import new_run, normaliser
 from pipeline.runner.client import Fetched
 from pipeline.runner.engine import page_fate
 from pipeline.runner.fetching import client_for
+from pipeline.runner.plugging import load_host
 from pipeline.stages.jobs import RuleBook
 from pipeline.url import normalise
 
@@ -37,7 +38,7 @@ def try_page(config: Path, url: str, overrides: tuple[str, ...], page: str | Non
     """
     loaded = load(config, overrides=parse_overrides(overrides))
     request = _request(loaded, url, page)
-    host = load_host(loaded, new_run(loaded.config.name), Options(dry_run=True))
+    host = load_host(loaded, new_run(loaded.config.name), dry_run=True)
     rules = RuleBook(loaded.config.rules(), normaliser(loaded.config))
     request = rules.resolve(request)
     if request.page is None:

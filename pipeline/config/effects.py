@@ -15,11 +15,8 @@ from pipeline.errors import Problem
 
 WITHOUT_EFFECT = frozenset(
     (
-        "state_dir",
         "workers",
         "fetch.conditional",
-        "fetch.cookies.persist",
-        "limits.memory",
         "limits.page_time",
         "limits.page_memory",
         "limits.plugin_errors",

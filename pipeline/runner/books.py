@@ -33,6 +33,8 @@ class Books(msgspec.Struct):
     missing: dict[str, int] = {}
     plugin_seconds: dict[str, float] = {}
     faults: dict[str, dict[str, int]] = {}  # plugin -> "hook: message" -> pages or items
+    parsed: int = 0  # pages that plugins have seen
+    faulty: dict[str, int] = {}  # plugin -> pages on which it failed
 
     def take_items(self, page: PackedPage) -> None:
         """Enter the items of a page that ended well."""

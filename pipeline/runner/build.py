@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import msgspec
 
 import pipeline
-from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
+from pipeline.config.entries import SeedEntry
 from pipeline.config.loader import Loaded
 from pipeline.config.schema import Config
 from pipeline.crawl.frontier import Frontier
@@ -43,20 +42,19 @@ from pipeline.runner.fetching import (
     user_agent,
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
+from pipeline.runner.plugging import item_keys, load_host, make_pool
 from pipeline.runner.publish import Judge
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.robots_gate import RobotsGate
 from pipeline.runner.summary import Summary
-from pipeline.stages.host import Host, Use
+from pipeline.stages.host import Host
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
 from pipeline.stages.staging import Stager, Store
-from pipeline.stages.worker import packed
 from pipeline.state.more import digest
 from pipeline.state.writer import Writer
 from pipeline.url import Origin, host_of, normalise
-from pipeline.workers.pool import InlinePool, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def build(
     `stores` are written to beside the config's; `tap` gets each item as it comes.
     """
     config = loaded.config
-    host = load_host(loaded, run, options)
+    host = load_host(loaded, run, output=options.output, dry_run=options.dry_run)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
     scope = make_scope(config, seeds)
@@ -185,7 +183,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         manners=make_manners(config.fetch, job.frontier, random),
         credentials=job.credentials,
         redirector=redirector,
-        pool=make_pool(job),
+        pool=make_pool(job.loaded, job.host, job.rules, job.network.loop, workers=options.workers),
         recorder=recorder,
         prepare=job.host.prepare_request,
         retry=retry,
@@ -196,64 +194,10 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
     return job.engine
 
 
-def make_pool(job: Job) -> Pool:
-    """Where pages are parsed."""
-    return InlinePool(packed(job.host.page_runner(job.rules, max_body=job.loaded.config.fetch.max_body)))
-
-
 def new_run(name: str) -> RunInfo:
     """A run's identity: its id sorts by time, and its start is the one time that its outputs know."""
     start = datetime.now(UTC).replace(microsecond=0)
     return RunInfo(f"{start:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", start, name, logging.getLogger("hookline.plugin"))
-
-
-# --- plugins ---------------------------------------------------------------------------------------------------------
-
-
-def load_host(loaded: Loaded, run: RunInfo, options: Options) -> Host:
-    """Find, load and check every plugin that the config names."""
-    config = loaded.config
-    store = uses("store", config.store, item_keys(config))
-    if options.output is not None:
-        store.append(Use(name="jsonl", options=str(options.output.resolve()), key=("-o",)))
-    if options.dry_run:
-        store = []
-    return Host.load(
-        plugins=uses("plugins", config.plugins),
-        rules=config.rules(),
-        parse=uses("parse", config.parse),
-        filter=uses("filter", config.filter),
-        store=store,
-        seeds=[_seed_use(index, seed) for index, seed in enumerate(config.seeds) if seed.name is not None],
-        locate=loaded.locate,
-        run=run,
-    )
-
-
-def uses(stage: str, entries: Sequence[StageEntry], keys: Mapping[str, Sequence[str]] | None = None) -> list[Use]:
-    """The entries of a stage as the host takes them; `keys` are the key fields by item type."""
-    result = []
-    for index, entry in enumerate(entries):
-        words: dict[str, Any] = {}
-        if isinstance(entry, StoreEntry):
-            words = {"write": entry.write, "only": entry.only, "meta": tuple(entry.meta)}
-            words["keys"] = keys if entry.write == "merge" else None
-        items = getattr(entry, "items", None)
-        result.append(
-            Use(
-                name=entry.name,
-                options=entry.options,
-                key=entry.key_path(stage, index),
-                items=tuple(items) if items else None,
-                **words,
-            )
-        )
-    return result
-
-
-def _seed_use(index: int, seed: SeedEntry) -> Use:
-    assert seed.name is not None
-    return Use(name=seed.name, options=seed.options, key=seed.key_path(index), page=seed.page)
 
 
 # --- where to start, and what belongs to it --------------------------------------------------------------------------
@@ -334,12 +278,8 @@ def limits(config: Config, options: Options) -> Limits:
         pages=min(filter(None, (config.limits.pages, options.limit)), default=None),
         time=min(filter(None, (config.limits.time, options.time_limit)), default=None),
         bytes=config.limits.bytes,
+        plugin_errors=config.limits.plugin_errors,
     )
-
-
-def item_keys(config: Config) -> dict[str, list[str]]:
-    """Item type -> the fields that identify an item of it."""
-    return {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
 
 
 def make_stager(job: Job) -> Stager:

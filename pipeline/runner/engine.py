@@ -19,13 +19,13 @@ from random import Random
 from typing import NamedTuple
 
 from pipeline.crawl.frontier import Entry, Frontier
-from pipeline.errors import PluginError, StateError
+from pipeline.errors import HooklineError, PluginError
 from pipeline.failpoints import hit
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
-from pipeline.model import Failure, PackedPage, PageJob, PageResult, Request, Response
+from pipeline.model import Failure, Fault, PackedPage, PageJob, PageResult, Request, Response
 from pipeline.packing import MARK, unpack_new
-from pipeline.runner.books import Books
+from pipeline.runner.books import Books, add
 from pipeline.runner.credentials import Credentials
 from pipeline.runner.memory import resident
 from pipeline.runner.outcome import Next, RetryPolicy, decide
@@ -37,6 +37,7 @@ from pipeline.workers.pool import Pool
 
 GRACE = 8.0  # seconds that a stopping run lets its running requests finish; below Docker's ten
 WAITING_BYTES = 64 * 1024 * 1024  # bodies fetched but not parsed, before fetching pauses
+FEW = 10  # pages on which a plugin may fail whatever their share
 UNCOMMITTED = 500  # pages that a kill may cost besides those under way (spec, section 3, contract 1)
 
 log = logging.getLogger("hookline.engine")
@@ -48,6 +49,7 @@ class Limits(NamedTuple):
     pages: int | None = None
     time: float | None = None
     bytes: int | None = None
+    plugin_errors: float = 1.0  # share of pages on which one plugin may fail, once it failed on `FEW`
 
 
 class Flight(NamedTuple):
@@ -97,7 +99,7 @@ class Engine:
         self._fetching: dict[int, Flight] = {}  # by the id of the request in flight
         self._wake: Timer | None = None
         self.stopped: str | None = None  # why the run stopped early
-        self.error: PluginError | StateError | None = None
+        self.error: HooklineError | None = None
 
     # --- the way in --------------------------------------------------------------------------------------------------
 
@@ -109,6 +111,7 @@ class Engine:
         """Drive the loop until the crawl is over."""
         if self._limits.time is not None:
             self.loop.call_later(self._limits.time, lambda: self.stop("time"))
+        self.pool.start()
         self.loop.run(self.tick)
 
     def watch_memory(self, most: int | None) -> None:
@@ -146,10 +149,11 @@ class Engine:
     def _record(self) -> None:
         """Let the state take what is ripe; if it cannot, nothing that happens from now on could be kept."""
         self.books.robots_requests = self._robots_before + self.robots.requests
-        self.recorder.tick(self.loop.now)
-        if self.recorder.error is not None and self.error is None:
-            self.error = self.recorder.error
-            self.stopped = self.stopped or "state"
+        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy)
+        broken = self.recorder.error or self.pool.error
+        if broken is not None and self.error is None:
+            self.error = broken
+            self.stopped = self.stopped or "error"
             self._give_up()
 
     def _idle(self) -> bool:
@@ -250,16 +254,32 @@ class Engine:
         self.books.take_links(page.links_found, new, page.bad_links)
 
     def _charge(self, page: PackedPage) -> None:
-        self.books.spend(page.seconds)
+        """Enter what plugins did wrong on a page; the run ends if one of them has used up its budget."""
+        books = self.books
+        books.spend(page.seconds)
+        books.parsed += 1
         faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
+        faults = [fault for fault in faults if fault.fate == "failed:plugin"]  # else the page is to blame
         for fault in faults:
-            if fault.fate != "failed:plugin":
-                continue  # the page is to blame, not the plugin
-            self.books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
+            books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
             log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)
-            if self._strict and self.error is None:
-                self.error = PluginError(fault.plugin, fault.hook, fault.message)
-                self.stop("plugin error (--strict)")
+        for plugin in {fault.plugin for fault in faults}:
+            add(books.faulty, plugin, 1)
+            if self._strict or self._over_budget(plugin):
+                fault = next(fault for fault in faults if fault.plugin == plugin)
+                self._end_for(fault)
+
+    def _over_budget(self, plugin: str) -> bool:
+        failed = self.books.faulty[plugin]
+        return failed >= FEW and failed > self._limits.plugin_errors * self.books.parsed
+
+    def _end_for(self, fault: Fault) -> None:
+        if self.error is not None:
+            return
+        failed, parsed = self.books.faulty[fault.plugin], self.books.parsed
+        why = fault.message if self._strict else f"failed on {failed} of {parsed} pages, the last time: {fault.message}"
+        self.error = PluginError(fault.plugin, fault.hook, why)
+        self.stop("plugin error (--strict)" if self._strict else "limits.plugin_errors")
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
@@ -277,7 +297,7 @@ class Engine:
             self.stopped is None
             and self.fetcher.room > 0
             and self.pool.waiting_bytes < WAITING_BYTES
-            and self.frontier.active + self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
+            and self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
             and not self._cap_reached()
         )
 

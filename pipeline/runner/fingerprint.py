@@ -28,7 +28,7 @@ def run_fingerprint(loaded: Loaded, host: Host) -> bytes:
         [seed.model_dump() for seed in config.seeds],
         [_content(path) for path in _seed_files(loaded)],
         config.scope.model_dump(),
-        config.rules(),
+        list(config.rules().items()),  # the first that fits is taken
         [(entry.name, entry.options, entry.items) for entry in config.filter],
         [(entry.name, entry.options) for entry in config.parse],
         [(entry.name, entry.options) for entry in config.plugins],

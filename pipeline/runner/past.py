@@ -43,9 +43,9 @@ class Past:
         """Whether a command that publishes it should go on and crawl."""
         return self.now - self.start > LONG_AGO
 
-    def info(self) -> RunInfo:
-        """Its identity, for plugins: a run that goes on is the same run."""
-        return RunInfo(self.row.id, self.start, "", logging.getLogger("hookline.plugin"))
+    def info(self, name: str) -> RunInfo:
+        """Its identity, for plugins: a run of the config `name` that goes on is the same run."""
+        return RunInfo(self.row.id, self.start, name, logging.getLogger("hookline.plugin"))
 
 
 def why_not(past: Past, job: Job, options: Options) -> str | None:

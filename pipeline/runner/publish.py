@@ -97,11 +97,12 @@ class Publisher:
                     f"store {one.store} ({one.path or 'no path'}) is not in the config any more: not delivered"
                 )
         again = self._stager.only(wanted)
-        with self._staging(again):
-            for seq in self._pieces():
-                again.feed_again(seq)
-            again.finish()
-        with self._locks(wanted):
+        with self._locks(self._stager.stores):  # of those that have committed too: the killed process left their locks
+            with self._undone(again):
+                self._sweep(again)
+                for piece in self._pieces():
+                    again.feed_again(piece)
+                again.finish()
             self._deliver(again, places, summary)
         return True
 
@@ -110,7 +111,8 @@ class Publisher:
     def _publish(self, summary: Summary, *, despite_checks: bool) -> bool:
         stager = self._stager
         with self._locks(stager.stores):
-            with self._staging(stager):
+            with self._undone(stager):
+                self._sweep(stager)
                 hit("before_stage")
                 self._stage(summary)
                 hit("after_stage")
@@ -118,8 +120,9 @@ class Publisher:
             if not all(verdict.passed for verdict in summary.checks) and not despite_checks:
                 stager.abort("a check failed")
                 return False
+            with self._undone(stager):
+                self._begin(summary)
             summary.published = True
-            self._begin(summary)
             self._deliver(stager, [_place(store, index) for index, store in enumerate(stager.stores)], summary)
         return True
 
@@ -149,7 +152,8 @@ class Publisher:
         hit("before_journal")
         stores = [(store.name, _path(store)) for store in self._stager.stores if isinstance(store, BoundStore)]
         self._writer.call(runs.deliver, self._number, stores)
-        self._writer.call(runs.close, self._number, "publishing", None, _now(), msgspec.json.encode(summary))
+        then = msgspec.structs.replace(summary, published=True)
+        self._writer.call(runs.close, self._number, "publishing", None, _now(), msgspec.json.encode(then))
         self._writer.commit(wait=True)
         hit("after_journal")
 
@@ -195,14 +199,18 @@ class Publisher:
             yield
 
     @contextmanager
-    def _staging(self, stager: Stager) -> Iterator[None]:
+    def _undone(self, stager: Stager) -> Iterator[None]:
+        """An error within leaves no stage."""
         try:
-            for store in _with_files(stager.stores):
-                store.sweep(self._run)
             yield
         except BaseException as error:
             stager.abort(str(error) or type(error).__name__)
             raise
+
+    def _sweep(self, stager: Stager) -> None:
+        """Remove the stages that killed processes left; nobody else is at work there now."""
+        for store in _with_files(stager.stores):
+            store.sweep(self._run)
 
 
 class _Totals:

@@ -27,7 +27,7 @@ from pipeline.state.requests import FreshRow, TouchedRow, more_of
 from pipeline.state.writer import Writer
 from pipeline.url import carry_key, host_of
 
-BATCH = 500  # results in a transaction
+BATCH = 250  # results in a transaction: half of what a kill may cost, so that fetching need not wait for its end
 INTERVAL = 0.5  # seconds that a result waits for its transaction
 
 Tap = Callable[[Item], None]
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 class _Committed(NamedTuple):
-    ended: int
+    attempts: int
 
 
 class _Refilled(NamedTuple):
@@ -93,7 +93,7 @@ class Recorder:
         self._pages: list[PageRow] = []
         self._dead: list[DeadRow] = []
         self._sent = 0  # of `frontier.ended`, what has been queued to be committed
-        self._kept = 0  # of these, what is committed
+        self._safe = books.requests  # attempts that a kill would not have made again
         self._due: float | None = None
 
     @property
@@ -103,8 +103,8 @@ class Recorder:
 
     @property
     def uncommitted(self) -> int:
-        """Requests that were asked and have ended, and that a kill would have asked again."""
-        return self._frontier.ended - self._kept
+        """Attempts that a kill would have made again: those under way, and those of which nothing is committed."""
+        return self.books.requests - self._safe
 
     def keep(self, entry: Entry, response: Response, page: PackedPage) -> None:
         """Take what a page gave that ended as `fetched`."""
@@ -139,8 +139,8 @@ class Recorder:
 
     # --- once a turn -------------------------------------------------------------------------------------------------
 
-    def tick(self, now: float) -> None:
-        """Take the state's answers, ask its questions, and commit what is ripe."""
+    def tick(self, now: float, under_way: int) -> None:
+        """Take the state's answers, ask its questions, and commit what is ripe; `under_way` attempts have no result."""
         self._take_answers()
         frontier = self._frontier
         if frontier.shorter or frontier.wants:
@@ -151,18 +151,18 @@ class Recorder:
         elif self._due is None:
             self._due = now + INTERVAL
         elif waiting >= BATCH or now >= self._due:
-            self.commit()
+            self.commit(under_way)
 
     def next_time(self) -> float | None:
         """When something is to be committed that nothing else would wake the loop for."""
         return self._due
 
-    def commit(self) -> None:
+    def commit(self, under_way: int) -> None:
         """Queue all that has happened, and the end of the transaction."""
         self.flush()
         self._sent = self._frontier.ended
         self._due = None
-        self._writer.commit(token=_Committed(self._sent))
+        self._writer.commit(token=_Committed(self.books.requests - under_way))
 
     def flush(self) -> None:
         """Queue what has happened without ending the transaction."""
@@ -189,7 +189,7 @@ class Recorder:
         self._sent = self._frontier.ended
         self._writer.commit()
         self._writer.call(_settled)
-        self._kept = self._sent
+        self._safe = self.books.requests
 
     def _ask(self) -> None:
         """Queue questions. What they are about must be there first, though it need not be committed."""
@@ -210,7 +210,7 @@ class Recorder:
         while done:
             token, answer = done.popleft()
             if isinstance(token, _Committed):
-                self._kept = token.ended
+                self._safe = token.attempts
             elif isinstance(token, _Refilled):
                 self._frontier.refill(token.host, answer)
             elif isinstance(token, _Relaxed):

@@ -10,20 +10,20 @@ the books balance and the checks passed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
 import msgspec
 
-import pipeline
 from pipeline.config.loader import Loaded
-from pipeline.errors import ConfigError, LockedError, NothingToDoError, PluginError, Problem, StateError, StorageError
+from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem, StateError, StorageError
 from pipeline.failpoints import hit
 from pipeline.model import Request
+from pipeline.runner.beginning import Begun, begin, begin_again, collect, resume, run_start
 from pipeline.runner.books import Books
-from pipeline.runner.build import Job, Options, build, make_engine, make_judge, make_stager, new_run
+from pipeline.runner.build import Job, Options, build, make_judge, make_stager, new_run
 from pipeline.runner.engine import Engine
 from pipeline.runner.home import FILE, Home, state_folder
 from pipeline.runner.memory import memory_limit
@@ -34,11 +34,7 @@ from pipeline.runner.report import crawled, fill, write_report
 from pipeline.runner.signals import Signals
 from pipeline.runner.summary import Summary, worst
 from pipeline.stages.staging import Store
-from pipeline.state import again, pages, requests, runs
-from pipeline.url import origin_of
-
-SEEDS = 1000  # that are held in memory before they are handed to the state
-MARKS = 50_000  # known requests that are read at a time by a run that goes on
+from pipeline.state import pages, requests, runs
 
 Say = Callable[[str], None]
 
@@ -63,9 +59,10 @@ class Session:
 
     def run(self, early: Early | None) -> Summary:
         """Go on with the last run, or begin one."""
-        last = self.home.writer.call(runs.last)
-        if early is not None and last is None:
-            return self._work(early.job, lambda: self._begin(early.job, iter(early.seeds)))
+        writer = self.home.writer
+        last = writer.call(runs.last)
+        if early is not None and last is None and self.options.retry is None:
+            return self._work(early.job, lambda: begin(early.job, writer, early.seeds))
         if early is not None:
             early.job.close()
         if last is not None and last.status == "publishing":
@@ -79,47 +76,11 @@ class Session:
             job = self._build(past)
             reason = why_not(past, job, self.options)
             if reason is None:
-                return self._work(job, lambda: self._resume(job, past))
+                return self._work(job, lambda: resume(job, writer, past))
             job.close()
             self._tell(f"run {last.id} was interrupted and is dropped: {reason}; a new one starts")
         job = self._build(None)
-        return self._work(job, lambda: self._begin(job, iter(collect(job))))
-
-    def _build(self, past: Past | None) -> Job:
-        run = past.info() if past is not None else new_run(self.loaded.config.name)
-        return build(self.loaded, self.options, run, stores=self.stores, tap=self.tap)
-
-    def _tell(self, line: str) -> None:
-        self.notes.append(line)
-        self.say(line)
-
-    # --- its beginning -----------------------------------------------------------------------------------------------
-
-    def _begin(self, job: Job, seeds: Iterator[Request]) -> Engine:
-        """A new run: it is there, with all its seeds, or not at all."""
-        writer, run = self.home.writer, job.run
-        self.number = writer.call(
-            runs.begin, run.id, run.start.isoformat(), job.fingerprint, job.options.narrowed, pipeline.__version__
-        )
-        self._restore_cookies(job)
-        engine = make_engine(job, writer, self.number, Books())
-        for count, request in enumerate(seeds, 1):
-            engine.add_seed(request)
-            if count % SEEDS == 0:
-                engine.recorder.flush()
-        engine.recorder.flush()
-        writer.commit(wait=True)
-        return engine
-
-    def _resume(self, job: Job, past: Past) -> Engine:
-        """Go on where the last process was when it last committed."""
-        self.number = past.row.number
-        job.summary.resumed = True
-        books = msgspec.convert(past.row.counts, Books)
-        engine = self._restored(job, books)
-        waiting, done = job.frontier.pending, job.frontier.discovered - job.frontier.pending
-        self._tell(f"resuming run {past.row.id}, begun {past.age()} ago: {done} requests done, {waiting} waiting")
-        return engine
+        return self._work(job, lambda: begin(job, writer, collect(job)))
 
     def _retry(self, last: runs.RunRow | None) -> Summary:
         if last is None:
@@ -127,80 +88,35 @@ class Session:
         if last.status == "open":
             message = f"run {last.id} was interrupted: `hookline run {self.loaded.file}` goes on with it first"
             raise ConfigError([Problem(None, "", message)])
-        job = self._build(None)
-        return self._work(job, lambda: self._begin_again(job, last))
+        job, reason = self._build(None), self.options.retry or ""
+        return self._work(job, lambda: begin_again(job, self.home.writer, last, reason))
 
-    def _begin_again(self, job: Job, last: runs.RunRow) -> Engine:
-        run, reason = job.run, self.options.retry or ""
-        begun = self.home.writer.call(
-            again.begin_again, reason, run.id, run.start.isoformat(), job.fingerprint, pipeline.__version__
-        )
-        if begun is None:
-            of = f" with the reason {reason!r}" if reason else ""
-            raise NothingToDoError(f"nothing to fetch again: in run {last.id} nothing failed{of}")
-        self.number = begun.number
-        before = msgspec.convert(last.counts, Books)
-        books = Books(
-            seeds=before.seeds,
-            links=before.links,
-            redirects=before.redirects,
-            bad_links=before.bad_links,
-            fates=dict(begun.fates),
-            per_limit=before.per_limit,
-            adopted=before.adopted,
-        )
-        engine = self._restored(job, books)
-        self.home.writer.commit(wait=True)
-        self._tell(f"fetching {begun.reopened} requests of run {last.id} again; all other pages keep their items")
-        return engine
+    def _build(self, past: Past | None) -> Job:
+        name = self.loaded.config.name
+        run = past.info(name) if past is not None else new_run(name)
+        return build(self.loaded, self.options, run, stores=self.stores, tap=self.tap)
 
-    def _restored(self, job: Job, books: Books) -> Engine:
-        """An engine whose frontier is the one in the state."""
-        writer = self.home.writer
-        for host in books.adopted:
-            job.scope.adopt(host)
-        for origin in writer.call(requests.seed_origins):
-            job.trust(origin_of(origin + "/"))
-        self._restore_cookies(job)
-        engine = make_engine(job, writer, self.number, books)
-        job.frontier.restore(
-            writer.call(requests.last_id),
-            self._pieces(requests.marks),
-            writer.call(requests.waiting),
-            books.fates,
-            books.per_limit,
-            self._pieces(requests.depths) if job.frontier.track_depth else (),
-        )
-        return engine
-
-    def _pieces(self, read: Callable[..., tuple[int, Any]]) -> Iterator[Any]:
-        after = 0
-        while True:
-            last, piece = self.home.writer.call(read, after, MARKS)
-            if last == after:
-                return
-            yield piece
-            after = last
-
-    def _restore_cookies(self, job: Job) -> None:
-        kept = self.home.writer.call(runs.load_meta, "cookies") if job.cookies is not None else None
-        if job.cookies is not None and isinstance(kept, bytes):
-            job.cookies.restore(kept)
+    def _tell(self, line: str) -> None:
+        self.notes.append(line)
+        self.say(line)
 
     # --- its course --------------------------------------------------------------------------------------------------
 
-    def _work(self, job: Job, begin: Callable[[], Engine]) -> Summary:
+    def _work(self, job: Job, start: Callable[[], Begun]) -> Summary:
         started = time.monotonic()
         summary = job.summary
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
-                engine = begin()
+                begun = start()
+                self.number, engine = begun.number, begun.engine
+                if begun.told:
+                    self._tell(begun.told)
                 before = engine.books.seconds
                 self.home.say(job.run.id)
                 loop = job.network.loop
                 self.home.wake_with(lambda: loop.call_soon_threadsafe(_nothing))
                 if summary.resumed or self.options.retry is not None:
-                    _run_start(job)
+                    run_start(job)
                 if self.watch is not None:
                     self.watch(engine)
                 summary.notes = [*self.notes, *summary.notes]
@@ -242,17 +158,17 @@ class Session:
             summary.errors.append("every seed failed, was gone, blocked or refused")
             codes.append(4)
             self.status = "failed"
-        codes.extend(70 for _ in summary.imbalance())
+        if summary.imbalance():
+            codes.append(70)
+            self.status = "failed"  # whoever goes on with such books comes to the same end
         return codes
 
     def _publish(self, job: Job, signals: Signals) -> list[int]:
         summary, config = job.summary, self.loaded.config
         if self.options.narrowed and self.home.writer.call(pages.published) is not None:
             self.status = "candidate"
-            summary.notes.append(
-                f"--limit saw only a part: the published result stays; "
-                f"`hookline publish {self.loaded.file}` puts this one in its place"
-            )
+            decide = partial(pages.decide_removals, clean=False, rules=list(config.rules()))
+            self.home.writer.call(decide, self.number)
             return []
         publisher = self._publisher(job, signals)
         clean = not self.options.narrowed and not any(map(_is_unclean, summary.fates))
@@ -280,11 +196,11 @@ class Session:
         except StoppedError:
             summary.stopped = "signal"
             return [3]
-        except (StorageError, LockedError) as error:
-            self.status = "publishing" if summary.published else "open"
+        except (StorageError, LockedError, OSError) as error:
+            self.status = "publishing" if summary.published else self.status
             summary.published = False
             summary.errors.append(str(error))
-            return [error.exit_code]
+            return [StorageError.exit_code if isinstance(error, OSError) else error.exit_code]
         self.status = "candidate"
         return [1] if not summary.imbalance() else [70]
 
@@ -293,7 +209,7 @@ class Session:
         job = self._build(past)
         self.number, self.status = past.row.number, "publishing"
         summary = msgspec.convert(past.row.summary, Summary)
-        summary.resumed = True
+        summary.resumed, summary.published, summary.errors, summary.notes = True, True, [], []
         self._tell(f"run {past.row.id}, begun {past.age()} ago, was about to be published: publishing it now")
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
@@ -301,6 +217,8 @@ class Session:
                 codes = self._guarded(summary, lambda: publisher.finish(summary))
             summary.exit_code = worst(codes)
             summary.verdict = "ok" if not codes else "failed"
+            for note in summary.notes:
+                self.say(note)
             summary.notes = [*self.notes, *summary.notes]
             self._close(summary)
         finally:
@@ -315,7 +233,7 @@ class Session:
         self.number, self.status = past.row.number, past.row.status
         summary = msgspec.convert(past.row.summary, Summary)
         summary.items = crawled(msgspec.convert(past.row.counts, Books))
-        summary.notes = []
+        summary.notes, summary.errors = [], []
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
                 publisher = self._publisher(job, signals)
@@ -391,28 +309,6 @@ def execute(
     if options.report is not None:
         write_report(options.report, summary)
     return summary
-
-
-def collect(job: Job) -> list[Request]:
-    """Tell the plugins that the run begins, and take all its seeds. Raises ConfigError."""
-    try:
-        with job.host.stdout_guard():
-            _run_start(job)
-            found = list(job.resolve([*job.seeds, *job.host.seeds(job.run)]))
-    except BaseException:
-        job.close()
-        raise
-    for request in found:
-        if request.seed:
-            job.trust(origin_of(request.url))
-    return found
-
-
-def _run_start(job: Job) -> None:
-    try:
-        job.host.run_start(job.run)
-    except PluginError as error:
-        raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
 
 
 def _is_unclean(fate: str) -> bool:

@@ -111,6 +111,7 @@ class Stager:
         kept: list[list[Any]] = []
         marks: list[bytes] = []
         for page in pages:
+            hit("mid_stage")
             carry = unpack_values(page.carried) if page.carried else {}
             facts = Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
             for item, mark in self._items(page, facts, staged):
@@ -199,7 +200,6 @@ class Stager:
             if store.items is None or item.type in store.items:
                 batch.append(self._with_meta(item, url, fetched, store.meta))
                 if len(batch) == BATCH:
-                    hit("mid_stage")
                     store.store_items(batch[:])
                     batch.clear()
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline.state import runs
 
 _FAILED = "(fate LIKE 'failed:%' OR fate LIKE 'deferred:%')"
-_NAMED = "(fate = ?1 OR fate = 'failed:' || ?1 OR fate = 'deferred:' || ?1 OR fate LIKE ?1 || ':%')"
+_NAMED = "(fate IN (?1, 'failed:' || ?1, 'deferred:' || ?1) OR substr(fate, 1, length(?1) + 1) = ?1 || ':')"
 _DEAD = "mark IN (SELECT mark FROM dead_letter WHERE run = ?2 AND (?1 IN ('', 'dead') OR plugin = ?1))"
 
 

@@ -93,12 +93,18 @@ def connect(path: Path | None, *, check: bool = True) -> Database:
     return db
 
 
-def read_only(path: Path) -> Database:
-    """Open to look only: nothing is made, changed or waited for. Raises StateError; without a state it says so."""
+def read_only(path: Path, *, briefly: bool = False) -> Database:
+    """Open to look only: nothing is changed or waited for. Raises StateError; without a state it says so.
+
+    SQLite makes the WAL and its index beside the file, even to read, and leaves them there. For a look that takes
+    milliseconds (`briefly`) that is not needed where no WAL is: then nobody has the database open, and who opens it
+    meanwhile writes to a WAL first.
+    """
     with plain_errors(path):
         if not path.exists():
             raise StateError(f"{path}: there is no state yet; `hookline run` makes it")
-        db = _opened(path, "ro")
+        alone = briefly and not Path(f"{path}-wal").exists() and _network(path.parent) is None
+        db = _opened(path, "ro&immutable=1" if alone else "ro")
         try:
             db.execute("PRAGMA query_only = ON")
             version = _version(db, path)
@@ -112,9 +118,9 @@ def read_only(path: Path) -> Database:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Database]:
+def reading(path: Path, *, briefly: bool = False) -> Iterator[Database]:
     """`read_only` for one block; closed at its end, and errors of SQLite within it come out as StateError."""
-    with closing(read_only(path)) as db, plain_errors(path):
+    with closing(read_only(path, briefly=briefly)) as db, plain_errors(path):
         yield db
 
 

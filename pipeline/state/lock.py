@@ -107,7 +107,7 @@ class Lock:
                     os.close(fd)
             if (said and _alive(said)) or time.monotonic() > give_up:
                 who = said.text(datetime.now(UTC)) if said else "a process that left no note"
-                raise LockedError(f"{what} is in use by {who}; wait for it, or end it")
+                raise LockedError(f"{what} is locked by {who}; wait for it, or end it")
             time.sleep(PAUSE)
 
     def say(self, run: str) -> None:

@@ -25,6 +25,10 @@ _DECIDE: Final = (
     f"OR mark IN (SELECT mark FROM request WHERE {_LOST}) "
     f"OR (?3 AND mark NOT IN (SELECT mark FROM request WHERE {_HELD})))"
 )
+_ENDED_OTHERWISE: Final = (
+    "DELETE FROM page WHERE run = ?1 AND (rule NOT IN (SELECT value FROM json_each(?2)) "
+    f"OR mark IN (SELECT mark FROM request WHERE {_LOST}))"
+)
 _LEFT_OVER: Final = (
     "DELETE FROM page WHERE run NOT IN (0, ?) AND run NOT IN (SELECT number FROM run WHERE status = 'open')"
 )
@@ -44,10 +48,13 @@ def decide_removals(db: sqlite3.Connection, run: int, *, clean: bool, rules: Col
 
     These are the pages that were fetched anew (their new items stand instead), are gone or redirect now, or whose page
     rule is not among `rules`; after a `clean` run (nothing failed, was deferred or cut) also those that it did not
-    meet, or refused. `request` must still be that of this run.
+    meet, or refused. Pages that the run took over from a candidate, and that are gone or redirect now, go altogether.
+    `request` must still be that of this run.
     """
+    there = json_text(list(rules)).decode()
     db.execute("DELETE FROM removal WHERE run = ?", (run,))
-    db.execute(_DECIDE, (run, json_text(list(rules)).decode(), clean))
+    db.execute(_DECIDE, (run, there, clean))
+    db.execute(_ENDED_OTHERWISE, (run, there))
 
 
 def add_chunk(  # noqa: PLR0917 - the writer passes arguments by place

@@ -99,6 +99,7 @@ class Sqlite:
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as target:
                 target.execute("PRAGMA synchronous = EXTRA")  # FULL may lose a commit that has been answered
                 target.execute("ATTACH ? AS stage", (str(self.stage),))
+                target.execute("PRAGMA stage.synchronous = OFF")  # else a super-journal is made, which a kill leaves
                 target.execute("BEGIN IMMEDIATE")  # where this block ends by an error, closing rolls back
                 self._write(Target(target, self.run.name, self.items if self.table is None else ()))
                 target.execute("COMMIT")

@@ -227,22 +227,22 @@ def test_unbalanced_books_end_with_70(monkeypatch: pytest.MonkeyPatch, site: Any
     """A request that gets two fates, or an item that vanishes, is noticed whatever else went well."""
     from pipeline import run
     from pipeline.crawl.frontier import Entry, Frontier
-    from pipeline.model import PageResult, Request
-    from pipeline.runner.openrun import OpenRun
+    from pipeline.model import PackedPage
+    from pipeline.runner.books import Books
 
     site.page("/", PAGE)
     write(tmp_path, CONFIG.format(url=site.url))
-    ended, added = Frontier._end, OpenRun.add
+    ended, taken = Frontier._end, Books.take_items
 
     def twice(self: Frontier, entry: Entry, fate: str) -> None:
         ended(self, entry, fate)
         self.fates[fate] += 1
 
-    def lossy(self: OpenRun, request: Request, status: int, result: PageResult) -> None:
-        added(self, request, status, result)
+    def lossy(self: Books, page: PackedPage) -> None:
+        taken(self, page)
         self.extracted += 1
 
-    for where, name, broken in ((Frontier, "_end", twice), (OpenRun, "add", lossy)):
+    for where, name, broken in ((Frontier, "_end", twice), (Books, "take_items", lossy)):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, broken)
             result = run(tmp_path / "shop.yaml")

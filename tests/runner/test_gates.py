@@ -16,6 +16,7 @@ from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.redirects import Redirector, identity
 from pipeline.runner.robots_gate import Refusal, RobotsGate, RobotsRules, State
+from pipeline.runner.summary import LinkCounts
 from pipeline.url import Origin
 
 RETRY = RetryPolicy(attempts=2, base=1.0, cap=60.0, on=frozenset({"connect", "truncated", 503}))
@@ -195,9 +196,9 @@ def test_no_delay_stays_no_delay() -> None:
 def test_a_host_that_was_ended_takes_nothing_more() -> None:
     frontier = new_frontier()
     running = started(frontier, "http://a/1")
-    frontier.add(Request("http://a/2", page="p"), b"2")
+    frontier.add(Request("http://a/2", page="p"), b"2" * 16)
     frontier.end_host("a", "deferred:retry_after", "too long")
-    frontier.add(Request("http://a/3", page="p"), b"3")
+    frontier.add(Request("http://a/3", page="p"), b"3" * 16)
     frontier.retry(running, 5.0)
     assert frontier.next(99.0) is None
     assert frontier.fates == {"deferred:retry_after": 3} and frontier.pending == frontier.active == 0
@@ -250,11 +251,26 @@ class Chain:
         self.cookies = b""
         self.frontier = new_frontier()
         self.scope = Scope(seed_hosts=["a"])
-        self.redirector = Redirector(self.frontier, self.scope, lambda url: self.cookies, most=most)
+        self.counts = LinkCounts()
+        self.adopted: list[str] = []
+        self.redirector = Redirector(
+            self.frontier,
+            self.scope,
+            lambda url: self.cookies,
+            most=most,
+            counts=self.counts,
+            adopted=self.adopted,
+        )
 
     def redirect(self, entry: Entry, location: str, *, sent: bytes = b"") -> Entry | None:
         self.redirector.follow(entry, 302, location, sent, 0.0)
         return self.frontier.next(0.0)
+
+
+def next_of(chain: Chain) -> Entry:
+    entry = chain.frontier.next(0.0)
+    assert entry is not None
+    return entry
 
 
 def test_a_target_is_a_request_with_the_same_rule_and_depth() -> None:
@@ -267,6 +283,8 @@ def test_a_target_is_a_request_with_the_same_rule_and_depth() -> None:
     assert chain.scope.refusal("http://b/3") is None, "the first hop of a seed joins"
     further = chain.redirect(target, "http://c/")
     assert further is not None and chain.scope.refusal("http://c/3") == "rejected:scope"
+    assert chain.adopted == ["b"], "a run that goes on has to know"
+    assert (first.target, target.target) == (target.id, further.id)
 
 
 def test_a_loop_fails_once_it_closes() -> None:
@@ -278,13 +296,26 @@ def test_a_loop_fails_once_it_closes() -> None:
     assert (first.fate, second.fate) == ("redirected", "failed:http_302")
 
 
+def test_a_loop_is_seen_by_a_process_that_has_only_the_last_hop() -> None:
+    """Where it has been goes with the request: `trail` comes back from the state as it was."""
+    chain = Chain()
+    second = chain.redirect(started(chain.frontier, "http://a/1"), "/2")
+    assert second is not None
+    later = Chain()
+    later.frontier.add(Request("http://a/1", page="p"), identity(Request("http://a/1", page="p")))
+    later.frontier.finish(next_of(later), "redirected")
+    later.frontier.add(second.request, second.fingerprint)
+    assert later.redirect(next_of(later), "/1") is None
+    assert +later.frontier.fates == {"redirected": 1, "failed:http_302": 1}
+
+
 def test_a_redirect_to_a_page_of_another_chain_is_a_duplicate() -> None:
     chain = Chain()
     other = started(chain.frontier, "http://a/2")
     chain.frontier.finish(other, "fetched")
     first = started(chain.frontier, "http://a/1")
     assert chain.redirect(first, "/2") is None
-    assert first.fate == "redirected" and chain.redirector.counts.duplicate == 1
+    assert first.fate == "redirected" and chain.counts.duplicate == 1
 
 
 @pytest.mark.parametrize("over", [False, True])
@@ -297,8 +328,8 @@ def test_changed_cookies_open_the_wall(over: bool) -> None:
     assert entry is not None
     chain.cookies = b"changed"
     again = chain.redirect(entry, "/1")
-    assert again is first
-    chain.frontier.finish(first, "fetched")
+    assert again is not None and again.id == first.id
+    chain.frontier.finish(again, "fetched")
     assert +chain.frontier.fates == ({"fetched": 1, "redirected": 1} if over else {"fetched": 1})
     assert chain.frontier.discovered == 1 + over
 

@@ -22,7 +22,7 @@ def test_balanced_books() -> None:
         pending=1,
         fates={"fetched": 1, "gone": 1},
         links=LinkCounts(5, 2, 3),
-        items=ItemCounts(extracted=4, stored=2, dropped={"duplicate": 1}, dead_lettered=1),
+        items=ItemCounts(extracted=4, earlier=2, stored=4, dropped={"duplicate": 1}, dead_lettered=1),
     )
     assert good.imbalance() == []
 
@@ -33,6 +33,10 @@ UNBALANCED = [
     ({"discovered": 1, "pending": 1, "links": LinkCounts(3, 1, 1)}, "3 links found, but 1 new and 1 duplicate"),
     ({"redirects": LinkCounts(1, 0, 0)}, "1 redirects found, but 0 new and 0 duplicate"),
     ({"items": ItemCounts(extracted=2, stored=1)}, "2 items extracted, but 1 stored, dropped or dead-lettered"),
+    (
+        {"items": ItemCounts(extracted=2, earlier=3, stored=4)},
+        "2 items extracted and 3 of before, but 4 stored, dropped or dead-lettered",
+    ),
 ]
 
 

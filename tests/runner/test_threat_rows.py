@@ -12,6 +12,7 @@ import re
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from pipeline.errors import ConfigError
 from pipeline.fetch import opening
 from pipeline.model import Item
 from pipeline.runner.build import Options
-from pipeline.runner.engine import Engine
 from pipeline.runner.session import execute
 from pipeline.runner.summary import Summary
+from pipeline.state.database import read_only
 from tests.badserver import certificates
 from tests.badserver.crawl import Row, home, html, put, site
 from tests.badserver.rows_bodies import BODIES
@@ -146,15 +147,15 @@ def run(row: Row, folder: Path) -> Outcome:
         names |= {"@HERE@": here.url, "@OTHER@": other.url, "@FILE@": (folder / "row.yaml").as_uri()}
         names |= {"@HEREPORT@": str(here.port), "@OTHERPORT@": str(other.port)}
         loaded = load(configure(row, names, folder))
-        engines: list[Engine] = []
         items: list[Item] = []
         gc.collect()
         memory, begin = watch_memory(), time.monotonic()
-        summary = execute(loaded, Options(), tap=items.append, watch=engines.append)
+        summary = execute(loaded, Options(), tap=items.append)
         seconds = time.monotonic() - begin
         growth = (peak_memory() - memory) / MIB
         requests = list(here.requests), list(other.requests)
-    fates = {written(entry.request.url, names): entry.fate for entry in engines[0].frontier.entries.values()}
+    with closing(read_only(folder / ".hookline" / "row" / "state.db")) as db:
+        fates = {written(url, names): fate for url, fate in db.execute("SELECT url, fate FROM request")}
     return Outcome(summary, fates, items, *requests, names, seconds, growth)
 
 

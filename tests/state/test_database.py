@@ -206,8 +206,7 @@ def test_a_damaged_file(path: Path) -> None:
             opening(path)
     with (
         pytest.raises(StateError, match=r"state\.db: is damaged"),
-        database.connect(path, check=False) as db,
-        closing(db),
+        closing(database.connect(path, check=False)) as db,
         database.plain_errors(path),
     ):
         db.execute("SELECT sum(length(url)) FROM request").fetchone()

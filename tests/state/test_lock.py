@@ -83,7 +83,7 @@ def test_twenty_at_once(tmp_path: Path, repo: Path) -> None:
     losers = [line for line in lines if not line.startswith("mine ")]
     assert len(losers) == STARTERS - 1
     for line in losers:
-        begin = f"75 state folder {tmp_path / 'books'} is in use by process {winners[0]} on {os.uname().nodename} for "
+        begin = f"75 state folder {tmp_path / 'books'} is locked by process {winners[0]} on {os.uname().nodename} for "
         assert line.startswith(begin), line
         assert " second" in line
     Lock.take(tmp_path / "books").release()
@@ -177,7 +177,7 @@ def test_a_holder_that_says_nothing_sensible(tmp_path: Path, monkeypatch: pytest
         file.write(said)
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(LockedError, match="in use by a process that left no note"):
+        with pytest.raises(LockedError, match="locked by a process that left no note"):
             Lock.take(tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_beside_an_output(tmp_path: Path) -> None:
         assert [one.name for one in path.parent.iterdir()] == [".books.jsonl.lock"]
         assert lock.path.stat().st_mode & 0o777 == 0o600
         with pytest.raises(
-            LockedError, match=rf"output {path} is in use by process {os.getpid()} .*, hookline publish;"
+            LockedError, match=rf"output {path} is locked by process {os.getpid()} .*, hookline publish;"
         ):
             Lock.beside(path)
         Lock.beside(tmp_path / "out" / "other.jsonl").release()

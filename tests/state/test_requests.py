@@ -110,6 +110,21 @@ def test_a_batch_is_few_steps(db: sqlite3.Connection) -> None:
     assert steps.count <= 7
 
 
+def test_the_last_id(db: sqlite3.Connection) -> None:
+    assert requests.last_id(db) == 0
+    requests.write(db, [fresh(i) for i in (1, 2, 9)], [], [], [])
+    assert requests.last_id(db) == 9
+
+
+def test_origins_of_seeds(db: sqlite3.Connection) -> None:
+    urls = ["http://a/", "http://a/x/y?z=/", "https://a:8/x", "http://a:80/", "https://[::1]/", "https://b/a//c"]
+    rows_ = [fresh(i, url=url, seed=True) for i, url in enumerate(urls, 1)]
+    requests.write(db, [*rows_, fresh(9, url="http://other/")], [], [], [])
+    assert sorted(requests.seed_origins(db)) == [
+        *("http://a", "http://a:80", "https://[::1]", "https://a:8", "https://b")
+    ]
+
+
 @given(TEXT, TEXT, st.binary(), st.integers(-(2**62), 2**63 - 1))
 @settings(max_examples=30)
 def test_any_text_comes_back(url: str, rule: str, body: bytes, rank: int) -> None:

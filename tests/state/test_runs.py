@@ -96,6 +96,13 @@ def test_begin_clears_the_frontier_and_what_is_dead(db: sqlite3.Connection) -> N
     ]
 
 
+def test_begin_may_keep_the_frontier(db: sqlite3.Connection) -> None:
+    number = begin(db, "before", status="published")
+    fill(db, number)
+    runs.begin(db, "again", STARTED, b"", False, "0.1.0", keep_requests=True)
+    assert db.execute("SELECT (SELECT count(*) FROM request), (SELECT count(*) FROM link)").fetchone() == (1, 1)
+
+
 def test_numbers_are_never_used_again(db: sqlite3.Connection) -> None:
     first = begin(db, "a")
     db.execute("DELETE FROM run")

@@ -8,6 +8,7 @@ from typing import Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
 from pipeline.errors import ProtocolError, TooLargeError, TruncatedError
+from pipeline.failpoints import hit
 from pipeline.fetch.http1.scrub import scrub
 from pipeline.model import Headers, header
 
@@ -300,6 +301,7 @@ class ResponseReader:
         if status == 101:
             raise ProtocolError("server switches protocols unasked", reason="unexpected_upgrade")
         self.head_done = True
+        hit("recv_head")
         if status in _REDIRECTS and header(self.headers, "location"):
             self._keep = min(self._keep or MAX_REDIRECT_BODY, MAX_REDIRECT_BODY)  # nobody reads it
         if self._method == "HEAD":
@@ -332,6 +334,7 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         """The response ended by its own framing. Only here httptools knows whether the connection can be kept."""
+        hit("recv_body")
         self.complete = True
         self.reusable = self._method != "HEAD" and not self._repaired and self._parser.should_keep_alive()
 

@@ -1,0 +1,140 @@
+"""How a run begins: anew, where the last process left it, or again with what went wrong.
+
+Each way ends with an engine whose frontier is the one in the state. A new run is there with all its seeds, or not at
+all: its row and they are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+import pipeline
+from pipeline.errors import ConfigError, NothingToDoError, PluginError, Problem
+from pipeline.model import Request
+from pipeline.runner.books import Books
+from pipeline.runner.build import Job, make_engine
+from pipeline.runner.engine import Engine
+from pipeline.runner.past import Past
+from pipeline.state import again, requests, runs
+from pipeline.state.runs import RunRow
+from pipeline.state.writer import Writer
+from pipeline.url import origin_of
+
+SEEDS = 1000  # that are held in memory before they are handed to the state
+MARKS = 50_000  # known requests that are read at a time by a run that goes on
+
+
+class Begun(NamedTuple):
+    """A run that can be crawled: its number in the state, its engine, and what a person should be told."""
+
+    number: int
+    engine: Engine
+    told: str = ""
+
+
+def collect(job: Job) -> list[Request]:
+    """Tell the plugins that the run begins, and take all its seeds. Raises ConfigError; then the job is closed."""
+    try:
+        with job.host.stdout_guard():
+            run_start(job)
+            found = list(job.resolve([*job.seeds, *job.host.seeds(job.run)]))
+    except BaseException:
+        job.close()
+        raise
+    for request in found:
+        if request.seed:
+            job.trust(origin_of(request.url))
+    return found
+
+
+def run_start(job: Job) -> None:
+    """Tell the plugins that the run begins, or goes on. Raises ConfigError."""
+    try:
+        job.host.run_start(job.run)
+    except PluginError as error:
+        raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
+
+
+def begin(job: Job, writer: Writer, seeds: Sequence[Request]) -> Begun:
+    """A new run."""
+    run, narrowed = job.run, job.options.narrowed
+    number = writer.call(runs.begin, run.id, run.start.isoformat(), job.fingerprint, narrowed, pipeline.__version__)
+    _restore_cookies(job, writer)
+    engine = make_engine(job, writer, number, Books())
+    for count, request in enumerate(seeds, 1):
+        engine.add_seed(request)
+        if count % SEEDS == 0:
+            engine.recorder.flush()
+    engine.recorder.flush()
+    writer.commit(wait=True)
+    return Begun(number, engine)
+
+
+def resume(job: Job, writer: Writer, past: Past) -> Begun:
+    """Go on where the last process was when it last committed."""
+    job.summary.resumed = True
+    books = msgspec.convert(past.row.counts, Books)
+    engine = _restored(job, writer, past.row.number, books)
+    waiting, done = job.frontier.pending, job.frontier.discovered - job.frontier.pending
+    told = f"resuming run {past.row.id}, begun {past.age()} ago: {done} requests done, {waiting} waiting"
+    return Begun(past.row.number, engine, told)
+
+
+def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
+    """A new run over the frontier of the last one, in which what went wrong is open again. Raises NothingToDoError."""
+    run = job.run
+    found = writer.call(again.begin_again, reason, run.id, run.start.isoformat(), job.fingerprint, pipeline.__version__)
+    if found is None:
+        of = f" with the reason {reason!r}" if reason else ""
+        raise NothingToDoError(f"nothing to fetch again: in run {last.id} nothing failed{of}")
+    before = msgspec.convert(last.counts, Books)
+    books = Books(  # requests are those of both runs, items are this run's
+        seeds=before.seeds,
+        links=before.links,
+        redirects=before.redirects,
+        bad_links=before.bad_links,
+        fates=dict(found.fates),
+        per_limit=before.per_limit,
+        adopted=before.adopted,
+    )
+    engine = _restored(job, writer, found.number, books)
+    writer.commit(wait=True)
+    told = f"fetching {found.reopened} requests of run {last.id} again; all other pages keep their items"
+    return Begun(found.number, engine, told)
+
+
+def _restored(job: Job, writer: Writer, number: int, books: Books) -> Engine:
+    for host in books.adopted:
+        job.scope.adopt(host)
+    for origin in writer.call(requests.seed_origins):
+        job.trust(origin_of(origin + "/"))
+    _restore_cookies(job, writer)
+    engine = make_engine(job, writer, number, books)
+    job.frontier.restore(
+        writer.call(requests.last_id),
+        _pieces(writer, requests.marks),
+        writer.call(requests.waiting),
+        books.fates,
+        books.per_limit,
+        _pieces(writer, requests.depths) if job.frontier.track_depth else (),
+    )
+    return engine
+
+
+def _pieces(writer: Writer, read: Callable[..., tuple[int, Any]]) -> Iterator[Any]:
+    after = 0
+    while True:
+        last, piece = writer.call(read, after, MARKS)
+        if last == after:
+            return
+        yield piece
+        after = last
+
+
+def _restore_cookies(job: Job, writer: Writer) -> None:
+    kept = writer.call(runs.load_meta, "cookies") if job.cookies is not None else None
+    if job.cookies is not None and isinstance(kept, bytes):
+        job.cookies.restore(kept)

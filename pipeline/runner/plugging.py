@@ -1,0 +1,107 @@
+"""The plugin sections of a config as objects: the host, and the pool in which its page hooks run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
+from pipeline.config.loader import Loaded
+from pipeline.config.schema import Config
+from pipeline.fetch.loop import Loop
+from pipeline.stages.host import Host, Use
+from pipeline.stages.jobs import RuleBook
+from pipeline.stages.page import RunInfo
+from pipeline.stages.worker import JOB, WorkerSetup, packed
+from pipeline.workers.pool import InlinePool, Pool, WorkerPool
+
+MOST_WORKERS = 8
+
+
+def load_host(loaded: Loaded, run: RunInfo, *, output: Path | None = None, dry_run: bool = False) -> Host:
+    """Find, load and check every plugin that the config names."""
+    config = loaded.config
+    store = uses("store", config.store, item_keys(config))
+    if output is not None:
+        store.append(Use(name="jsonl", options=str(output.resolve()), key=("-o",)))
+    if dry_run:
+        store = []
+    return Host.load(
+        plugins=uses("plugins", config.plugins),
+        rules=config.rules(),
+        parse=uses("parse", config.parse),
+        filter=uses("filter", config.filter),
+        store=store,
+        seeds=[_seed_use(index, seed) for index, seed in enumerate(config.seeds) if seed.name is not None],
+        locate=loaded.locate,
+        run=run,
+    )
+
+
+def uses(stage: str, entries: Sequence[StageEntry], keys: Mapping[str, Sequence[str]] | None = None) -> list[Use]:
+    """The entries of a stage as the host takes them; `keys` are the key fields by item type."""
+    result = []
+    for index, entry in enumerate(entries):
+        words: dict[str, Any] = {}
+        if isinstance(entry, StoreEntry):
+            words = {"write": entry.write, "only": entry.only, "meta": tuple(entry.meta)}
+            words["keys"] = keys if entry.write == "merge" else None
+        items = getattr(entry, "items", None)
+        result.append(
+            Use(
+                name=entry.name,
+                options=entry.options,
+                key=entry.key_path(stage, index),
+                items=tuple(items) if items else None,
+                **words,
+            )
+        )
+    return result
+
+
+def _seed_use(index: int, seed: SeedEntry) -> Use:
+    assert seed.name is not None
+    return Use(name=seed.name, options=seed.options, key=seed.key_path(index), page=seed.page)
+
+
+def item_keys(config: Config) -> dict[str, list[str]]:
+    """Item type -> the fields that identify an item of it."""
+    return {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
+
+
+def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, workers: int | None) -> Pool:
+    """Where pages are parsed: worker processes, which start beside the first fetches, or this very process.
+
+    `workers` is the command line's word, None if it has none.
+    """
+    config = loaded.config
+    number = processes(config.workers if workers is None else workers)
+    if number == 0:
+        return InlinePool(packed(host.page_runner(rules, max_body=config.fetch.max_body)))
+    normalize = config.scope.normalize
+    setup = WorkerSetup.of(
+        plugins=uses("plugins", config.plugins),
+        parse=uses("parse", config.parse),
+        filter=uses("filter", config.filter),
+        rules=config.rules(),
+        locate=loaded.locate,
+        run=host.run,
+        strip_params=normalize.strip_params,
+        sort_params=normalize.sort_params,
+        max_body=config.fetch.max_body,
+    )
+    limits = config.limits
+    return WorkerPool(
+        loop,
+        job=JOB,
+        setup=setup.encode(),
+        processes=number,
+        page_time=limits.page_time,
+        page_memory=limits.page_memory,
+    )
+
+
+def processes(given: int | Literal["auto"]) -> int:
+    """How many processes run the plugins; 0: this one. `auto` is 0 until stores too have a process of their own."""
+    return 0 if given == "auto" else min(given, MOST_WORKERS)

@@ -1,0 +1,87 @@
+"""`hookline publish`: which kept-back result is meant, and its publication; also how commands open a state.
+
+A run is published by itself when nothing speaks against it. What is left are two kinds: one whose publish was begun and
+interrupted, which has to be finished first, and candidates, which a check held back or which saw only a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+from pipeline.config.loader import Loaded
+from pipeline.errors import ConfigError, NothingToDoError, Problem
+from pipeline.runner.build import Options
+from pipeline.runner.home import FILE, Home, state_folder
+from pipeline.runner.past import Past
+from pipeline.runner.session import Session
+from pipeline.runner.summary import Summary
+from pipeline.state import runs
+from pipeline.state.runs import RunRow
+
+MOST_RUNS = 1000  # newest ones, that are looked through
+
+WHY_NOT = {
+    "open": "was interrupted; `hookline run` goes on with it",
+    "failed": "found no source, so it has no result",
+    "dropped": "was dropped, its pages are gone",
+}
+
+
+def state_file(loaded: Loaded) -> Path | None:
+    """The database of a config; None where there is none yet, or one that a killed process had only just made."""
+    path = state_folder(loaded) / FILE
+    return path if path.exists() and path.stat().st_size else None
+
+
+def release(loaded: Loaded, wanted: str | None, *, force: bool, say: Callable[[str], None]) -> Summary:
+    """Publish the run `wanted`, an id or the beginning of one; None: the pending one, else the newest candidate.
+
+    With `force` whatever its checks say. Raises NothingToDoError where there is nothing to publish, ConfigError for a
+    run that is not there or has nothing to publish, and what `execute` raises.
+    """
+    if state_file(loaded) is None:
+        raise NothingToDoError(f"{loaded.config.name}: nothing to publish: no run yet")
+    options = Options()
+    with Home(state_folder(loaded)) as home:
+        history = home.writer.call(runs.history, MOST_RUNS)
+        row = _newest(history) if wanted is None else _named(history, wanted)
+        if row is None:
+            raise NothingToDoError(f"{loaded.config.name}: nothing to publish: no result was kept back")
+        pending = next((one for one in history if one.status == "publishing"), row)
+        if pending.number != row.number:
+            raise _wrong(f"run {pending.id} is being published and was interrupted", "publish that one first")
+        home.say(row.id)
+        return Session(loaded, options, home, say).release(Past.of(row), force=force)
+
+
+def _newest(history: list[RunRow]) -> RunRow | None:
+    """The run whose publish was interrupted, else the newest candidate."""
+    for status in ("publishing", "candidate"):
+        for row in history:
+            if row.status == status:
+                return row
+    return None
+
+
+def _named(history: list[RunRow], wanted: str) -> RunRow:
+    found = [row for row in history if row.id == wanted] or [row for row in history if row.id.startswith(wanted)]
+    if not found or not wanted:
+        names = [row.id for row in history]
+        near = get_close_matches(wanted, names, n=3, cutoff=0.4) or names[:3]
+        raise _wrong(
+            f"there is no run {wanted!r}", f"near to it: {', '.join(near)}" if near else "there was no run yet"
+        )
+    if len(found) > 1:
+        raise _wrong(f"{wanted!r} is the beginning of several runs", ", ".join(row.id for row in found[:5]))
+    row = found[0]
+    if row.status == "published":
+        raise NothingToDoError(f"run {row.id} is published already")
+    if row.status in WHY_NOT:
+        raise _wrong(f"run {row.id} cannot be published: it {WHY_NOT[row.status]}")
+    return row
+
+
+def _wrong(message: str, hint: str = "") -> ConfigError:
+    return ConfigError([Problem(None, "", message, hint)])
