@@ -7,6 +7,7 @@ so what is asked of many configs is asked in one call, or through `pipeline.run`
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import subprocess
 import sys
@@ -65,6 +66,16 @@ def command(installed: str) -> Command:
 def hookline(command: Command, tmp_path: Path) -> Command:
     """As `command`, in `tmp_path` unless `cwd` is given."""
     return partial(command, cwd=tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """The framework's logger as it was: commands that are called in this process set it up for themselves."""
+    logger = logging.getLogger("hookline")
+    before = (logger.handlers[:], logger.propagate, logger.level)
+    yield
+    logger.handlers[:], logger.propagate, _ = before
+    logger.setLevel(before[2])
 
 
 Answer: TypeAlias = tuple[int, Mapping[str, str], str | bytes]

@@ -46,6 +46,7 @@ def collect(job: Job) -> list[Request]:
         raise
     for request in found:
         if request.seed:
+            request.url = job.credentials.without_userinfo(request.url)
             job.trust(origin_of(request.url))
     return found
 

@@ -131,6 +131,8 @@ def build(
     summary.notes = [str(note) for note in reminders(loaded, seeds)]
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
     credentials = make_credentials(config.fetch)
+    for seed in seeds:
+        seed.url = credentials.without_userinfo(seed.url)
     jar = credentials.jar if config.fetch.cookies.persist else None
     return Job(
         loaded=loaded,

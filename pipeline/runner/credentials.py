@@ -8,6 +8,7 @@ origins that the user wrote down, and nowhere else.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from pipeline.crawl.cookies import CookieJar
 from pipeline.crawl.redirect import SECRET_HEADERS
 from pipeline.model import Request, Response
-from pipeline.url import Origin, origin_of
+from pipeline.url import Origin, origin_of, split_userinfo
 
 
 class Credentials:
@@ -34,9 +35,16 @@ class Credentials:
     ) -> None:
         self.jar = jar
         self.origins: set[Origin] = set()
-        self._auth = auth
+        self._auth = dict(auth)
         self._secret = secret_headers or {}
         self._wall = wall
+
+    def without_userinfo(self, url: str) -> str:
+        """A start URL as it may be stored and told; its user and password go to its origin from now on (RFC 7617)."""
+        bare, userinfo = split_userinfo(url) if "@" in url else (url, None)
+        if userinfo is not None:
+            self._auth.setdefault(origin_of(bare), f"Basic {b64encode(userinfo.encode()).decode()}")
+        return bare
 
     def put_on(self, request: Request) -> None:
         """Add Cookie, Authorization and secret headers to a request that is about to be sent."""

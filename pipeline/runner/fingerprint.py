@@ -18,7 +18,7 @@ from pipeline.stages.host import Host
 
 MAKERS = ("plugins", "parse", "filter")  # the sections whose plugins have a say in items
 
-_encode = msgspec.json.Encoder(enc_hook=str, order="sorted").encode
+_encode = msgspec.json.Encoder(enc_hook=str).encode  # in the order of the file, which decides that of fields
 
 
 def run_fingerprint(loaded: Loaded, host: Host) -> bytes:

@@ -22,6 +22,7 @@ from pipeline.model import Item, PackedPage, Response
 from pipeline.packing import pack_values, unpack_items
 from pipeline.runner.books import Books
 from pipeline.state import pages, requests, runs
+from pipeline.state.more import hidden_links
 from pipeline.state.pages import DeadRow, PageRow
 from pipeline.state.requests import FreshRow, TouchedRow, more_of
 from pipeline.state.writer import Writer
@@ -128,7 +129,7 @@ class Recorder:
                 origin=self._run,
                 count=sum(page.types.values()),
                 items=page.items,
-                links=page.links,
+                links=hidden_links(page.links),
             )
         )
         for letter in page.dead:

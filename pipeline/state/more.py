@@ -16,8 +16,9 @@ import msgspec
 
 from pipeline.crawl.redirect import SECRET_HEADERS
 from pipeline.model import Request
-from pipeline.packing import pack_values, unpack_values
+from pipeline.packing import pack_values, unpack_links, unpack_values
 
+HIDDEN: Final = "\0secret "  # begins a header's value in stored links that is not the value itself
 NO_VAULT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -46,6 +47,19 @@ _PLAIN: Final = _More()
 def digest(value: str) -> str:
     """What stands for a secret in the state: blake2b, 16 bytes, in hex."""
     return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def hidden_links(links: bytes, secret_names: Collection[str] = SECRET_HEADERS) -> bytes:
+    """Packed requests with every secret header's value replaced by `HIDDEN` and its digest."""
+    lower = links.lower()
+    if not any(name.encode() in lower for name in secret_names):
+        return links  # nearly always: nothing is unpacked
+    requests = unpack_links(links)
+    for request in requests:
+        for name, value in request.headers.items():
+            if name.lower() in secret_names:
+                request.headers[name] = HIDDEN + digest(value)
+    return _encode(requests)
 
 
 def more_of(request: Request, secret_names: Collection[str] = SECRET_HEADERS) -> bytes | None:

@@ -269,7 +269,7 @@ SECRETS: dict[str, Row] = {
     ),
     "C09-told": Row(
         seeds=("http://user:canary@127.0.0.1:@HEREPORT@/gone",),
-        fates={"http://user:canary@127.0.0.1:@HEREPORT@/gone": "gone"},
+        fates={"/gone": "gone"},
         untold="canary",
     ),
     "C10": Row(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Request
+from pipeline.state.more import HIDDEN, hidden_links, more_of, request_of
 from pipeline.state.more import digest as digest_of
-from pipeline.state.more import more_of, request_of
 
 TEXT = st.text(st.characters(codec="utf-8"))
 
@@ -74,3 +75,16 @@ def test_named_headers_are_secret_too() -> None:
 
 def test_digest_is_32_hex_digits_of_any_text() -> None:
     assert len(bytes.fromhex(digest_of("\udc80"))) == 16
+
+
+def test_stored_links_hold_no_secret() -> None:
+    plain = Request("http://a/1", headers={"X-Reason": "shown"})
+    secret = Request("http://a/2", headers={"X-Api-Key": "canary", "authorization": "Bearer canary"})
+    links = msgspec.msgpack.encode([plain, secret])
+    hidden = hidden_links(links)
+    assert b"canary" not in hidden
+    found = msgspec.msgpack.decode(hidden, type=list[Request])
+    assert found[0] == plain
+    assert found[1].headers["X-Api-Key"] == HIDDEN + digest_of("canary")
+    only_plain = msgspec.msgpack.encode([plain])
+    assert hidden_links(only_plain) is only_plain
