@@ -47,7 +47,9 @@ class StoppedError(Exception):
 
 
 class Publisher:
-    """Publishes the result of one run. `number` is the run's in the state; `stopped` is asked between pages."""
+    """Publishes the result of one run. `number` is the run's in the state; `stopped` is asked between pages, `balances`
+    before anything becomes visible.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Publisher:
         run: str,
         judge: Judge,
         stopped: Callable[[], bool] = lambda: False,
+        balances: Callable[[Summary], bool] = lambda summary: True,
     ) -> None:
         self._writer = writer
         self._stager = stager
@@ -65,6 +68,7 @@ class Publisher:
         self._run = run
         self._judge = judge
         self._stopped = stopped
+        self._balances = balances
 
     def publish(self, summary: Summary, *, rules: Sequence[str], clean: bool, despite_checks: bool) -> bool:
         """Stage, check and commit the run's result; True if it is visible now. What came of it goes into `summary`.
@@ -117,6 +121,9 @@ class Publisher:
                 self._stage(summary)
                 hit("after_stage")
             summary.checks = self._judge(summary.items.by_type, summary.fates)
+            if not self._balances(summary):
+                stager.abort("the books do not balance")
+                return False
             if not all(verdict.passed for verdict in summary.checks) and not despite_checks:
                 stager.abort("a check failed")
                 return False

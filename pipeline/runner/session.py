@@ -53,13 +53,14 @@ class Session:
     notes: list[str] = field(default_factory=list)
     number: int = 0
     status: str = "open"
-    stopped: str | None = None
 
     # --- which run ---------------------------------------------------------------------------------------------------
 
     def run(self, early: Early | None) -> Summary:
         """Go on with the last run, or begin one."""
         writer = self.home.writer
+        if writer.note:
+            self._tell(writer.note)
         last = writer.call(runs.last)
         if early is not None and last is None and self.options.retry is None:
             return self._work(early.job, lambda: begin(early.job, writer, early.seeds))
@@ -69,6 +70,7 @@ class Session:
             summary = self._finish_publish(Past.of(last))
             if summary.exit_code or not Past.of(last).is_long_ago():
                 return summary
+            last = writer.call(runs.last)
         if self.options.retry is not None:
             return self._retry(last)
         if last is not None and last.status == "open":
@@ -185,6 +187,7 @@ class Session:
             run=job.run.id,
             judge=make_judge(self.loaded.config),
             stopped=signals.came,
+            balances=lambda summary: not summary.imbalance(),
         )
 
     def _guarded(self, summary: Summary, publish: Callable[[], bool]) -> list[int]:
@@ -201,8 +204,11 @@ class Session:
             summary.published = False
             summary.errors.append(str(error))
             return [StorageError.exit_code if isinstance(error, OSError) else error.exit_code]
+        if summary.imbalance():
+            self.status = "failed"
+            return [70]
         self.status = "candidate"
-        return [1] if not summary.imbalance() else [70]
+        return [1]
 
     def _finish_publish(self, past: Past) -> Summary:
         """Deliver what the last process had begun to publish."""
