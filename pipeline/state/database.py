@@ -293,7 +293,7 @@ def _private() -> Database:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA journal_mode = MEMORY")  # a job that fails is still rolled back
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA recursive_triggers = ON")  # a page that is replaced takes its content along
         _migrate(db, 0)
     return db
 
@@ -311,7 +311,7 @@ def _prepare(db: Database, path: Path, *, check: bool) -> None:
     db.execute("PRAGMA wal_autocheckpoint = 0")
     db.execute("PRAGMA journal_size_limit = 0")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA recursive_triggers = ON")  # a page that is replaced takes its content along
     db.unchecked = version > 0 and not _was_clean(db)
     if db.unchecked and check:
         _quick_check(db, path)

@@ -2,7 +2,7 @@
 
 Two layers (spec, section 3, contract 3). Rows of `page` with `run` 0 are the *published* result; rows with another
 number belong to that run: the open one, or a candidate that was not published. `request` is the frontier of the last
-run, whatever became of it. Promotion renumbers rows.
+run, whatever became of it. Promotion renumbers rows; items and links stay where they are.
 
 What is a set of small things that are only ever read together stands in one cell: the items of a page, its links, five
 hundred items of a published result. A crawl of 20 items and 40 links a page then writes three rows a page, not sixty.
@@ -72,11 +72,17 @@ CREATE TABLE page(
   made_by BLOB NOT NULL,               -- fingerprint of the page rule and the plugins that made the items
   fetched INTEGER NOT NULL,            -- seconds since 1970: start of the run that fetched it
   origin INTEGER NOT NULL,             -- number of that run
-  count INTEGER NOT NULL,              -- of items
+  count INTEGER NOT NULL               -- of items
+);
+CREATE UNIQUE INDEX page_of_run ON page(run, mark);
+
+-- What is large of a page stands apart, so that renumbering and sorting pages moves none of it.
+CREATE TABLE content(
+  page INTEGER PRIMARY KEY,
   items BLOB NOT NULL,                 -- packed records
   links BLOB NOT NULL                  -- packed requests
 );
-CREATE UNIQUE INDEX page_of_run ON page(run, mark);
+CREATE TRIGGER content_goes AFTER DELETE ON page BEGIN DELETE FROM content WHERE page = old.id; END;
 
 -- Pages of the published result that this run takes away: gone, redirected, or not reached by a clean run.
 CREATE TABLE removal(run INTEGER, mark BLOB, PRIMARY KEY(run, mark)) WITHOUT ROWID;

@@ -186,7 +186,7 @@ def test_a_page_is_kept_with_all_that_is_known_of_it(crawl: Crawl) -> None:
             "SELECT run, mark, url, method, rule, status, etag, last_modified, made_by, fetched, origin, count "
             "FROM page"
         ).fetchone()
-        (items,) = db.execute("SELECT items FROM page").fetchone()
+        (items,) = db.execute("SELECT items FROM content").fetchone()
     assert row == (
         *(crawl.run, entry.fingerprint, "http://a/1", "GET", "p", 200, '"1"', "then", b"maker", 1, crawl.run, 1),
     )

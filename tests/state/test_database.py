@@ -74,7 +74,7 @@ def test_a_new_state(path: Path) -> None:
     db = database.connect(path)
     assert (pragma(db, "journal_mode"), pragma(db, "synchronous"), pragma(db, "wal_autocheckpoint")) == ("wal", 2, 0)
     assert (pragma(db, "user_version"), pragma(db, "application_id")) == (VERSION, APPLICATION_ID)
-    assert (pragma(db, "trusted_schema"), pragma(db, "foreign_keys")) == (0, 1)
+    assert (pragma(db, "trusted_schema"), pragma(db, "recursive_triggers")) == (0, 1)
     assert (db.path, db.note, db.unchecked) == (path, "", False)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
@@ -426,9 +426,10 @@ def test_a_million_requests_are_opened_quickly(path: Path) -> None:
     )
     db.execute(
         f"{numbers.format(60_000)} INSERT INTO page(run, mark, url, method, body, rule, carry, carried, status, "
-        f"made_by, fetched, count, items, links) SELECT 1, randomblob(16), {url}, 'GET', '', 'product', '', '', 200, "
-        f"randomblob(16), 0, 1, randomblob(600), randomblob(300) FROM c"
+        f"made_by, fetched, origin, count) SELECT 1, randomblob(16), {url}, 'GET', '', 'product', '', '', 200, "
+        f"randomblob(16), 0, 1, 1 FROM c"
     )
+    db.execute("INSERT INTO content SELECT id, randomblob(600), randomblob(300) FROM page")
     db.execute("COMMIT")
     db.close()
     began = time.perf_counter()

@@ -29,6 +29,7 @@ def db() -> Iterator[sqlite3.Connection]:
 def connect() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(schema.TABLES)
+    connection.execute("PRAGMA recursive_triggers = ON")
     connection.execute("BEGIN")
     return connection
 
@@ -90,7 +91,9 @@ def ask(db: sqlite3.Connection, name: str, fate: str | None) -> None:
 def test_rows_are_kept_as_they_are(db: sqlite3.Connection, count: int) -> None:
     rows = [page(f"{i:03}", last_modified="x", etag=None, links=bytes(range(256))) for i in range(count)]
     pages.add(db, rows)
-    kept = db.execute(f"SELECT {', '.join(PageRow._fields)} FROM page ORDER BY mark").fetchall()
+    kept = db.execute(
+        f"SELECT {', '.join(PageRow._fields)} FROM page JOIN content ON content.page = page.id ORDER BY mark"
+    ).fetchall()
     assert [PageRow(*row) for row in kept] == rows
 
 
@@ -282,3 +285,16 @@ def test_a_promotion_rolled_back_has_not_been(db: sqlite3.Connection) -> None:
     db.execute("ROLLBACK")
     assert (names(db, 0), names(db, RUN), pages.published(db)) == (["a"], ["b"], None)
     assert result(db, RUN) == [("b", RUN)]
+
+
+def test_content_goes_with_its_page(db: sqlite3.Connection) -> None:
+    pages.add(db, [page("a"), page("b"), page("a", items=b"anew")])
+    pages.add(db, [page("b", items=b"anew")])
+
+    def kept() -> set[tuple[str, bytes]]:
+        joined = db.execute("SELECT p.url, c.items FROM content AS c LEFT JOIN page AS p ON p.id = c.page")
+        return set(joined.fetchall())
+
+    assert {items for _, items in kept()} == {b"anew"} and len(kept()) == 2
+    pages.forget(db, RUN, [mark_of("a")])
+    assert len(kept()) == 1 and None not in {url for url, _ in kept()}

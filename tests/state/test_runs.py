@@ -31,8 +31,8 @@ def begin(db: sqlite3.Connection, name: str, *, status: str = "open") -> int:
 def fill(db: sqlite3.Connection, run: int) -> None:
     """One row of everything that can belong to a run."""
     db.execute(
-        "INSERT INTO page(run, mark, url, method, body, rule, carry, carried, status, made_by, fetched, origin, count, "
-        "items, links) VALUES (?, ?, 'http://h.test/', 'GET', '', '', '', '', 200, '', 0, 0, 0, '', '')",
+        "INSERT INTO page(run, mark, url, method, body, rule, carry, carried, status, made_by, fetched, origin, count) "
+        "VALUES (?, ?, 'http://h.test/', 'GET', '', '', '', '', 200, '', 0, 0, 0)",
         (run, MARK),
     )
     db.execute("INSERT INTO removal VALUES (?, ?)", (run, MARK))
