@@ -42,7 +42,7 @@ from pipeline.runner.fetching import (
     user_agent,
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
-from pipeline.runner.plugging import item_keys, load_host, make_pool
+from pipeline.runner.plugging import load_host, make_pool
 from pipeline.runner.publish import Judge
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
@@ -51,7 +51,7 @@ from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
-from pipeline.stages.staging import Stager, Store
+from pipeline.stages.staging import Store
 from pipeline.state.more import digest
 from pipeline.state.writer import Writer
 from pipeline.url import Origin, host_of, normalise
@@ -281,18 +281,6 @@ def limits(config: Config, options: Options) -> Limits:
         time=min(filter(None, (config.limits.time, options.time_limit)), default=None),
         bytes=config.limits.bytes,
         plugin_errors=config.limits.plugin_errors,
-    )
-
-
-def make_stager(job: Job) -> Stager:
-    """The store side of publishing."""
-    config = job.loaded.config
-    return Stager(
-        job.stores,
-        single=job.host.single_chain(),
-        keys=item_keys(config),
-        eaches={name: [rule.each is not None for rule in page.items] for name, page in config.pages.items()},
-        run=job.run.id,
     )
 
 

@@ -13,20 +13,19 @@ from pipeline.fetch.loop import Loop
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
+from pipeline.stages.staging import Stager, Store
+from pipeline.stages.storing import StoreProcess, StoreSetup
 from pipeline.stages.worker import JOB, WorkerSetup, packed
 from pipeline.workers.pool import InlinePool, Pool, WorkerPool
 
 MOST_WORKERS = 8
+SUMMARY = "pipeline.runner.summary:Summary"  # what stores get when they commit
 
 
 def load_host(loaded: Loaded, run: RunInfo, *, output: Path | None = None, dry_run: bool = False) -> Host:
     """Find, load and check every plugin that the config names."""
     config = loaded.config
-    store = uses("store", config.store, item_keys(config))
-    if output is not None:
-        store.append(Use(name="jsonl", options=str(output.resolve()), key=("-o",)))
-    if dry_run:
-        store = []
+    store = [] if dry_run else store_uses(config, output)
     return Host.load(
         plugins=uses("plugins", config.plugins),
         rules=config.rules(),
@@ -37,6 +36,14 @@ def load_host(loaded: Loaded, run: RunInfo, *, output: Path | None = None, dry_r
         locate=loaded.locate,
         run=run,
     )
+
+
+def store_uses(config: Config, output: Path | None) -> list[Use]:
+    """The stores of a config, and that of `-o FILE`."""
+    store = uses("store", config.store, item_keys(config))
+    if output is not None:
+        store.append(Use(name="jsonl", options=str(output.resolve()), key=("-o",)))
+    return store
 
 
 def uses(stage: str, entries: Sequence[StageEntry], keys: Mapping[str, Sequence[str]] | None = None) -> list[Use]:
@@ -100,6 +107,25 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         page_time=limits.page_time,
         page_memory=limits.page_memory,
     )
+
+
+def make_stager(
+    loaded: Loaded, host: Host, stores: Sequence[Store], *, workers: int | None, output: Path | None
+) -> Stager | StoreProcess:
+    """The store side of publishing: a process of its own, unless all is done in one."""
+    config = loaded.config
+    eaches = {name: [rule.each is not None for rule in page.items] for name, page in config.pages.items()}
+    if processes(config.workers if workers is None else workers) == 0:
+        return Stager(stores, single=host.single_chain(), keys=item_keys(config), eaches=eaches, run=host.run.id)
+    setup = WorkerSetup.of(
+        plugins=uses("plugins", config.plugins),
+        filter=uses("filter", config.filter),
+        store=store_uses(config, output),
+        rules={},
+        locate=loaded.locate,
+        run=host.run,
+    )
+    return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY))
 
 
 def processes(given: int | Literal["auto"]) -> int:

@@ -31,6 +31,7 @@ from pipeline.runner.home import is_file_target
 from pipeline.runner.summary import Summary
 from pipeline.stages.staging import ResultPage, Stager, Store
 from pipeline.stages.stores import BoundStore
+from pipeline.stages.storing import StoreProcess
 from pipeline.state import pages, runs
 from pipeline.state.lock import Lock
 from pipeline.state.pages import DeadRow, StoredPage
@@ -54,7 +55,7 @@ class Publisher:
     def __init__(
         self,
         writer: Writer,
-        stager: Stager,
+        stager: Stager | StoreProcess,
         *,
         number: int,
         run: str,
@@ -164,7 +165,7 @@ class Publisher:
         self._writer.commit(wait=True)
         hit("after_journal")
 
-    def _deliver(self, stager: Stager, places: Sequence[int | None], summary: Summary) -> None:
+    def _deliver(self, stager: Stager | StoreProcess, places: Sequence[int | None], summary: Summary) -> None:
         for index, place in enumerate(places):
             hit("before_store_commit")
             try:
@@ -206,7 +207,7 @@ class Publisher:
             yield
 
     @contextmanager
-    def _undone(self, stager: Stager) -> Iterator[None]:
+    def _undone(self, stager: Stager | StoreProcess) -> Iterator[None]:
         """An error within leaves no stage."""
         try:
             yield
@@ -214,7 +215,7 @@ class Publisher:
             stager.abort(str(error) or type(error).__name__)
             raise
 
-    def _sweep(self, stager: Stager) -> None:
+    def _sweep(self, stager: Stager | StoreProcess) -> None:
         """Remove the stages that killed processes left; nobody else is at work there now."""
         for store in _with_files(stager.stores):
             store.sweep(self._run)

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -23,11 +25,12 @@ from pipeline.failpoints import hit
 from pipeline.model import Request
 from pipeline.runner.beginning import Begun, begin, begin_again, collect, resume, run_start
 from pipeline.runner.books import Books
-from pipeline.runner.build import Job, Options, build, make_judge, make_stager, new_run
+from pipeline.runner.build import Job, Options, build, make_judge, new_run
 from pipeline.runner.engine import Engine
 from pipeline.runner.home import FILE, Home, state_folder
 from pipeline.runner.memory import memory_limit
 from pipeline.runner.past import Past, why_not
+from pipeline.runner.plugging import make_stager
 from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
 from pipeline.runner.report import crawled, fill, write_report
@@ -172,30 +175,31 @@ class Session:
             decide = partial(pages.decide_removals, clean=False, rules=list(config.rules()))
             self.home.writer.call(decide, self.number)
             return []
-        publisher = self._publisher(job, signals)
         clean = not self.options.narrowed and not any(map(_is_unclean, summary.fates))
-        return self._guarded(
-            summary,
-            lambda: publisher.publish(summary, rules=list(config.rules()), clean=clean, despite_checks=False),
-        )
+        words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": False}
+        return self._with_publisher(job, signals, summary, lambda publisher: publisher.publish(summary, **words))
 
-    def _publisher(self, job: Job, signals: Signals) -> Publisher:
-        return Publisher(
-            self.home.writer,
-            make_stager(job),
-            number=self.number,
-            run=job.run.id,
-            judge=make_judge(self.loaded.config),
-            stopped=signals.came,
-            balances=lambda summary: not summary.imbalance(),
-        )
-
-    def _guarded(self, summary: Summary, publish: Callable[[], bool]) -> list[int]:
+    def _with_publisher(
+        self, job: Job, signals: Signals, summary: Summary, publish: Callable[[Publisher], bool]
+    ) -> list[int]:
         """Publish; the exit codes of what went wrong, and what the run is from now on."""
+        options = self.options
         try:
-            if publish():
-                self.status = "published"
-                return []
+            with closing(
+                make_stager(self.loaded, job.host, job.stores, workers=options.workers, output=options.output)
+            ) as stager:
+                publisher = Publisher(
+                    self.home.writer,
+                    stager,
+                    number=self.number,
+                    run=job.run.id,
+                    judge=make_judge(self.loaded.config),
+                    stopped=signals.came,
+                    balances=lambda summary: not summary.imbalance(),
+                )
+                if publish(publisher):
+                    self.status = "published"
+                    return []
         except StoppedError:
             summary.stopped = "signal"
             return [3]
@@ -219,8 +223,7 @@ class Session:
         self._tell(f"run {past.row.id}, begun {past.age()} ago, was about to be published: publishing it now")
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
-                publisher = self._publisher(job, signals)
-                codes = self._guarded(summary, lambda: publisher.finish(summary))
+                codes = self._with_publisher(job, signals, summary, lambda publisher: publisher.finish(summary))
             summary.exit_code = worst(codes)
             summary.verdict = "ok" if not codes else "failed"
             for note in summary.notes:
@@ -242,8 +245,9 @@ class Session:
         summary.notes, summary.errors = [], []
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
-                publisher = self._publisher(job, signals)
-                codes = self._guarded(summary, lambda: publisher.release(summary, despite_checks=force))
+                codes = self._with_publisher(
+                    job, signals, summary, lambda publisher: publisher.release(summary, despite_checks=force)
+                )
             summary.exit_code = worst(codes)
             summary.verdict = "ok" if not codes else "failed"
             self._close(summary)

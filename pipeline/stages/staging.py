@@ -137,6 +137,9 @@ class Stager:
         """Make the stage of one store visible."""
         self.stores[place].commit(summary)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def abort(self, reason: str, *, first: int = 0) -> None:
         """Forget the stages, from the store at place `first` on."""
         for store in self.stores[first:]:

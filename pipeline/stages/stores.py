@@ -62,6 +62,10 @@ class BoundStore:
         self._idle = False  # nothing was staged since the last commit or abort
         self._failure: StorageError | None = None  # of a commit; its stage may be half done
 
+    def note(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Put something around each of its hooks: `wrap(hook, call)` is called in its place."""
+        self._hooks = {hook: wrap(hook, call) for hook, call in self._hooks.items()}
+
     def sweep(self, run_id: str) -> list[Path]:
         """Remove the stages that killed processes left beside its path; before it stages anything. See `sweep`."""
         if self.path is None:

@@ -48,6 +48,10 @@ class UseData(msgspec.Struct, omit_defaults=True):
     options: Any = None
     key: tuple[str | int, ...] = ()
     items: tuple[str, ...] | None = None
+    write: str | None = None
+    only: str | None = None
+    meta: tuple[str, ...] = ()
+    keys: dict[str, list[str]] | None = None
 
 
 class WorkerSetup(msgspec.Struct):
@@ -65,6 +69,7 @@ class WorkerSetup(msgspec.Struct):
     sort_params: bool = False
     max_body: int = MAX_BODY
     log_level: int = logging.CRITICAL
+    store: list[UseData] = []
 
     @classmethod
     def of(
@@ -73,6 +78,7 @@ class WorkerSetup(msgspec.Struct):
         plugins: Sequence[Use] = (),
         parse: Sequence[Use] = (),
         filter: Sequence[Use] = (),  # noqa: A002 - the section's name
+        store: Sequence[Use] = (),
         rules: Mapping[str, Mapping[str, Any]],
         locate: Locate,
         run: RunInfo,
@@ -81,11 +87,12 @@ class WorkerSetup(msgspec.Struct):
         max_body: int = MAX_BODY,
     ) -> WorkerSetup:
         """From what `Host.load` and `RuleBook` get in the parent."""
-        uses = [*plugins, *parse, *filter]
+        uses = [*plugins, *parse, *filter, *store]
         return cls(
             plugins=list(map(_told, plugins)),
             parse=list(map(_told, parse)),
             filter=list(map(_told, filter)),
+            store=list(map(_told, store)),
             rules={name: dict(rule) for name, rule in rules.items()},
             places=[
                 *_places(("pages",), dict.fromkeys(rules), locate, None),
@@ -104,7 +111,7 @@ class WorkerSetup(msgspec.Struct):
         """The setup as bytes. Raises ConfigError for option values that cannot be sent to another process."""
         problems = [
             Problem(self.locate(key), key_text(key), f"{short(value)} cannot be sent to a worker process", _HINT)
-            for use in (*self.plugins, *self.parse, *self.filter)
+            for use in (*self.plugins, *self.parse, *self.filter, *self.store)
             for key, value in _unfit(use.key, use.options)
         ]
         if problems:
@@ -122,19 +129,7 @@ class WorkerSetup(msgspec.Struct):
 
 def start(setup: bytes) -> Callable[[Any], bytes]:
     """What a worker process does with a page: from a PageJob to a PackedPage, both as msgpack. Raises ConfigError."""
-    plan = _decode(setup)
-    _log_to_stderr(plan.log_level)
-    run = RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{_LOGGER}.plugin"))
-    host = WatchedHost.load(
-        plugins=list(map(_use, plan.plugins)),
-        parse=list(map(_use, plan.parse)),
-        filter=list(map(_use, plan.filter)),
-        rules=plan.rules,
-        locate=plan.locate,
-        run=run,
-    )
-    assert isinstance(host, WatchedHost)
-    host.watch()
+    plan, host = plan_and_host(setup)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body))
     read, write = msgspec.msgpack.Decoder(PageJob).decode, msgspec.msgpack.Encoder().encode
@@ -146,6 +141,24 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
             return write(PackedPage(fault=Fault(*notes.now(), describe(error))))
 
     return work
+
+
+def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
+    """What the parent sent, and the plugins that it names, loaded in this process."""
+    plan = _decode(setup)
+    _log_to_stderr(plan.log_level)
+    host = WatchedHost.load(
+        plugins=list(map(_use, plan.plugins)),
+        parse=list(map(_use, plan.parse)),
+        filter=list(map(_use, plan.filter)),
+        store=list(map(_use, plan.store)),
+        rules=plan.rules,
+        locate=plan.locate,
+        run=RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{_LOGGER}.plugin")),
+    )
+    assert isinstance(host, WatchedHost)
+    host.watch()
+    return plan, host
 
 
 def packed(run: Callable[[PageJob], PageResult]) -> Packer:
@@ -175,15 +188,17 @@ class WatchedHost(Host):
         here = notes.here()
         for hook in _PAGE_HOOKS:
             for step in self._steps[hook]:
-                step.call = _noted(step.call, here, notes.label(step.plugin, hook))
+                step.call = noted(step.call, here, notes.label(step.plugin, hook))
 
 
-def _noted(call: Callable[..., Any], here: memoryview, label: bytes) -> Callable[..., Any]:
-    def noted(*arguments: Any) -> Any:
+def noted(call: Callable[..., Any], here: memoryview, label: bytes) -> Callable[..., Any]:
+    """`call`, noting first where this process is going."""
+
+    def called(*arguments: Any) -> Any:
         here[:] = label
         return call(*arguments)
 
-    return noted
+    return called
 
 
 def _log_to_stderr(level: int) -> None:
@@ -246,11 +261,16 @@ _decode: Final = msgspec.msgpack.Decoder(WorkerSetup, ext_hook=_read).decode
 
 
 def _told(use: Use) -> UseData:
-    return UseData(use.name, use.options, tuple(use.key), use.items)
+    keys = None if use.keys is None else {kind: list(fields) for kind, fields in use.keys.items()}
+    return UseData(
+        use.name, use.options, tuple(use.key), use.items, write=use.write, only=use.only, meta=use.meta, keys=keys
+    )
 
 
 def _use(data: UseData) -> Use:
-    return Use(data.name, data.options, data.key, data.items)
+    return Use(
+        data.name, data.options, data.key, data.items, write=data.write, only=data.only, meta=data.meta, keys=data.keys
+    )
 
 
 def _places(

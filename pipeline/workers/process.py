@@ -110,7 +110,7 @@ class Worker:
         self._sock, theirs = socket.socketpair()
         self._notes = notes.create()
         try:
-            self._process = _spawn(theirs.fileno(), self._notes)
+            self._process = spawn(theirs.fileno(), self._notes)
         except BaseException:
             self._sock.close()
             os.close(self._notes)
@@ -253,11 +253,11 @@ class Worker:
         if self._status == NO_CHANNEL:
             return CLOSED
         if self._status < 0:
-            return f"died with signal {_signal_name(-self._status)}"
+            return f"died with signal {signal_name(-self._status)}"
         return f"ended with exit status {self._status}"
 
 
-def _spawn(channel: int, shared: int) -> subprocess.Popen[bytes]:
+def spawn(channel: int, shared: int) -> subprocess.Popen[bytes]:
     flags = ["-I"] if sys.flags.isolated else ["-s"] * sys.flags.no_user_site + ["-E"] * sys.flags.ignore_environment
     return subprocess.Popen(
         [sys.executable, *flags, "-P", "-c", _CODE, _ROOT, str(channel), str(shared), str(os.getpid())],
@@ -277,7 +277,7 @@ def _stderr() -> int:
     return 2
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name.removeprefix("SIG")
     except ValueError:

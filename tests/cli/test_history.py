@@ -249,6 +249,7 @@ def test_a_run_narrowed_by_limit_publishes_first_and_stays_a_candidate_later(
     db.close()
 
 
+@pytest.mark.slow
 def test_a_candidate_without_keys_takes_the_place_of_its_pages(site: Any, hookline: Any, tmp_path: Path) -> None:
     config = shop(site, tmp_path)
     config.write_text(config.read_text().replace("key: [title], ", ""))
@@ -279,7 +280,7 @@ def register(registry): registry.store("fails", Fails)
 """
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_store_that_failed_gets_its_items_later(site: Any, hookline: Any, tmp_path: Path, times: int) -> None:
     config = shop(site, tmp_path, more="plugins: [./fails.py]\n")
     (tmp_path / "fails.py").write_text(FAILS_ONCE)
@@ -297,6 +298,7 @@ def test_a_store_that_failed_gets_its_items_later(site: Any, hookline: Any, tmp_
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_a_finished_publish_is_no_news_of_a_candidate(site: Any, hookline: Any, tmp_path: Path) -> None:
     config = shop(site, tmp_path, more="plugins: [./fails.py]\n")
     (tmp_path / "fails.py").write_text(FAILS_ONCE)
@@ -310,6 +312,7 @@ def test_a_finished_publish_is_no_news_of_a_candidate(site: Any, hookline: Any, 
     assert report["published"] is True and report["errors"] == [] and report["name"] == "shop"
 
 
+@pytest.mark.slow
 def test_a_candidate_whose_store_fails_stays_one(site: Any, hookline: Any, tmp_path: Path) -> None:
     config = shop(site, tmp_path, more="plugins: [./fails.py]\n")
     (tmp_path / "fails.py").write_text(FAILS_ONCE)
@@ -324,6 +327,7 @@ def test_a_candidate_whose_store_fails_stays_one(site: Any, hookline: Any, tmp_p
     assert statuses(hookline) == ["published", "published"]
 
 
+@pytest.mark.slow
 def test_an_older_candidate_beside_an_interrupted_run(site: Any, hookline: Any, tmp_path: Path) -> None:
     shop(site, tmp_path)
     assert hookline("run", "shop.yaml").returncode == 0
@@ -357,6 +361,7 @@ def test_a_pending_publish_is_finished(site: Any, hookline: Any, tmp_path: Path,
     assert statuses(hookline) == ["published"] and len(site.log) == asked
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_published_is_a_mistake_that_is_told(site: Any, hookline: Any, tmp_path: Path) -> None:
     shop(site, tmp_path)
     assert hookline("run", "shop.yaml").returncode == 0

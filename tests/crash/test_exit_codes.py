@@ -169,6 +169,7 @@ def test_several_causes_in_one_run(shop: Any, hookline: Any, tmp_path: Path, cod
     assert not (tmp_path / "out/x.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signals", "code"), [([signal.SIGTERM], 1), ([signal.SIGINT, signal.SIGINT], 130),
     ([signal.SIGTERM, signal.SIGTERM], 143)])  # fmt: skip
 def test_a_signal_is_for_the_whole_command(

@@ -1,0 +1,180 @@
+"""The store process: `single` filters, stages and commits, done elsewhere, as the parent tells it.
+
+`StoreProcess` is to publishing what `pipeline.stages.staging.Stager` is, and asks one in a process of its own to do the
+work. A store that crashes, leaks or prints there harms neither the crawl's books nor the state; what it had not
+committed is told to the next process. Stores of the command line, whose data goes to this process, are fed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any, Final
+
+import msgspec
+
+from pipeline.errors import StorageError
+from pipeline.stages.staging import ResultPage, Staged, Stager, Store
+from pipeline.stages.stores import BoundStore
+from pipeline.stages.worker import noted, plan_and_host
+from pipeline.workers import notes
+from pipeline.workers.caller import Caller, CallError
+
+JOB: Final = "pipeline.stages.storing:start"
+
+
+class StoreSetup(msgspec.Struct):
+    """All that a store process is told. `summary` names the type of what `commit` gets, as "module:class"."""
+
+    worker: bytes
+    keys: dict[str, list[str]]
+    eaches: dict[str, list[bool]]
+    summary: str
+
+
+class Order(msgspec.Struct, omit_defaults=True):
+    """One thing to do: `stage`, `feed`, `finish`, `commit`, `abort` or `only`, with what it needs."""
+
+    what: str
+    pages: list[ResultPage] = []
+    data: bytes = b""
+    place: int = 0
+    places: list[int] = []
+    reason: str = ""
+
+
+class Done(msgspec.Struct, omit_defaults=True):
+    """What came of it. `failed`: why a store could not."""
+
+    staged: Staged | None = None
+    failed: str | None = None
+    seconds: dict[str, float] = {}
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_order: Final = msgspec.msgpack.Decoder(Order).decode
+_done: Final = msgspec.msgpack.Decoder(Done).decode
+
+
+# --- in the parent ---------------------------------------------------------------------------------------------------
+
+
+class StoreProcess:
+    """A `Stager` in a process of its own. `stores` are this process's, which say where their outputs are."""
+
+    def __init__(self, stores: Sequence[Store], setup: StoreSetup) -> None:
+        self.stores = stores
+        self._caller = Caller(JOB, _encode(setup))
+        self._there = [store for store in stores if isinstance(store, BoundStore)]
+        self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
+
+    def only(self, stores: Sequence[Store]) -> StoreProcess:
+        """This one, for some of the stores, to feed a result that has been staged before."""
+        self._ask(Order("only", places=[index for index, store in enumerate(self._there) if store in stores]))
+        self.stores = stores
+        self._there = [store for store in self._there if store in stores]
+        self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
+        return self
+
+    def stage(self, pages: Sequence[ResultPage]) -> Staged:
+        """Take the next pages of the result."""
+        staged = self._ask(Order("stage", pages=list(pages))).staged
+        assert staged is not None, "the store process answered nothing"
+        self._here.feed_again(staged.items)
+        return staged
+
+    def feed_again(self, items: bytes) -> None:
+        """Take a piece of a result that has been staged before."""
+        self._ask(Order("feed", data=items))
+        self._here.feed_again(items)
+
+    def finish(self) -> None:
+        """The last page has been given."""
+        self._ask(Order("finish"))
+        self._here.finish()
+
+    def commit(self, place: int, summary: Any) -> None:
+        """Make the stage of one store visible."""
+        store = self.stores[place]
+        if isinstance(store, BoundStore):
+            self._ask(Order("commit", place=self._there.index(store), data=msgspec.json.encode(summary)))
+        else:
+            store.commit(summary)
+
+    def abort(self, reason: str, *, first: int = 0) -> None:
+        """Forget the stages, from the store at place `first` on."""
+        there = [self._there.index(store) for store in self.stores[first:] if isinstance(store, BoundStore)]
+        self._here.abort(reason)
+        try:
+            self._ask(Order("abort", places=there, reason=reason))
+        except StorageError:  # it died: what it left is swept away by the next publish
+            return
+
+    def close(self) -> None:
+        """End the process."""
+        self._caller.close()
+
+    def _ask(self, order: Order) -> Done:
+        try:
+            done = _done(self._caller.call(_encode(order)))
+        except CallError as error:
+            raise StorageError(
+                f"the store process {error}; what was not put in place is delivered next time"
+            ) from error
+        if done.failed is not None:
+            raise StorageError(done.failed)
+        return done
+
+
+# --- in the store process --------------------------------------------------------------------------------------------
+
+
+def start(setup: bytes) -> Callable[[Any], bytes]:
+    """What a store process does with an order: from an `Order` to a `Done`, both as msgpack. Raises ConfigError."""
+    plan = msgspec.msgpack.decode(setup, type=StoreSetup)
+    _, host = plan_and_host(plan.worker)
+    for store in host.stores:
+        store.note(partial(_noted, store.name))
+    module, _, name = plan.summary.partition(":")
+    clerk = Clerk(
+        Stager(host.stores, single=host.single_chain(), keys=plan.keys, eaches=plan.eaches, run=host.run.id),
+        getattr(import_module(module), name),
+    )
+    return lambda order: _encode(clerk.do(_order(order)))
+
+
+def _noted(plugin: str, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    return noted(call, notes.here(), notes.label(plugin, hook))
+
+
+class Clerk:
+    """Does what the parent orders."""
+
+    def __init__(self, stager: Stager, summary: type[Any]) -> None:
+        self._stager = stager
+        self._summary = summary
+
+    def do(self, order: Order) -> Done:
+        """One order."""
+        try:
+            return self._do(order)
+        except StorageError as error:
+            return Done(failed=str(error))
+
+    def _do(self, order: Order) -> Done:
+        stager = self._stager
+        if order.what == "stage":
+            return Done(staged=stager.stage(order.pages))
+        if order.what == "feed":
+            stager.feed_again(order.data)
+        elif order.what == "finish":
+            stager.finish()
+        elif order.what == "commit":
+            stager.commit(order.place, msgspec.json.decode(order.data, type=self._summary))
+        elif order.what == "abort":
+            for place in order.places:
+                stager.stores[place].abort(order.reason)
+        else:
+            self._stager = stager.only([stager.stores[place] for place in order.places])
+        return Done()

@@ -1,0 +1,104 @@
+"""One worker process that is called like a function: for work that is done when there is no loop to turn any more.
+
+Answers for: an answer or an exception for each call, and no process left behind. The process is that of the pool: same
+start, same channel, same death with its parent. Must not know what it is asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from pipeline.errors import HooklineError
+from pipeline.workers import notes
+from pipeline.workers.child import ANSWER, FAILED, LAST, NUMBER, Failed, First
+from pipeline.workers.deaths import start_error
+from pipeline.workers.framing import LONGEST, Frames, frame
+from pipeline.workers.process import signal_name, spawn
+
+_BUFFER: Final = 256 * 1024
+_END: Final = 2.0  # seconds that the process may take to end by itself
+
+
+class CallError(HooklineError):
+    """The process died or raised. `plugin` and `hook` say where it was, if that is known."""
+
+    def __init__(self, message: str, plugin: str = "", hook: str = "") -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.hook = hook
+
+
+class Caller:
+    """Starts a process for `job` ("module:function", see `pipeline.workers.child`). Raises ConfigError, OSError."""
+
+    def __init__(self, job: str, setup: bytes, path: Sequence[str] | None = None) -> None:
+        self._frames = Frames(LONGEST)
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._notes = notes.create()
+        self._number = 0
+        self._sock, theirs = socket.socketpair()
+        try:
+            self._process = spawn(theirs.fileno(), self._notes)
+        finally:
+            theirs.close()
+        given = [text for text in (sys.path if path is None else path) if isinstance(text, str)]
+        first = msgspec.msgpack.encode(First(job, setup, given, LONGEST))
+        kind, payload = self._ask(0, first)
+        if kind == FAILED:
+            self.close()
+            raise start_error("", msgspec.msgpack.decode(payload, type=Failed))
+
+    def call(self, payload: bytes) -> bytes:
+        """The answer to one call. Raises CallError; the process is of no more use then."""
+        self._number += 1
+        kind, answer = self._ask(self._number, payload)
+        if kind not in (ANSWER, LAST):
+            raise CallError(answer.decode("utf-8", "replace").strip().splitlines()[-1])
+        return answer
+
+    def close(self) -> None:
+        """End the process; more than once is fine."""
+        if self._sock.fileno() < 0:
+            return
+        self._sock.close()
+        try:
+            self._process.wait(_END)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        os.close(self._notes)
+
+    def _ask(self, number: int, payload: bytes) -> tuple[int, bytes]:
+        try:
+            self._sock.sendall(frame(number.to_bytes(NUMBER, "big") + payload))
+            while True:
+                size = self._sock.recv_into(self._buffer)
+                if not size:
+                    break
+                for piece in self._frames.feed(self._buffer[:size]):
+                    view = memoryview(piece)
+                    return view[NUMBER], bytes(view[NUMBER + 1 :])
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        raise self._died()
+
+    def _died(self) -> CallError:
+        told = notes.read(self._notes)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END)
+        status = self._process.poll()
+        how = "closed its channel" if status is None else f"ended with exit status {status}"
+        if status is not None and status < 0:
+            how = f"died with signal {signal_name(-status)}"
+        where = f" in plugin {told.plugin}, hook {told.hook}" if told.plugin else ""
+        return CallError(f"{how}{where}", told.plugin, told.hook)

@@ -1,0 +1,73 @@
+"""Stores in a process of their own: one that dies costs exit 5, and the next run delivers what it had not put in place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGIN = """
+import ctypes, os, pathlib, sys
+from pipeline import hookimpl
+class Deadly:
+    def __init__(self, path: pathlib.Path, when: str, how: str = "segv"):
+        self.path, self.when, self.how = path, when, how
+        self.rows = []
+    def die(self, now):
+        if now == self.when and not pathlib.Path("dead").exists():
+            pathlib.Path("dead").touch()
+            if self.how == "segv":
+                ctypes.string_at(0)
+            os._exit(3)
+    @hookimpl
+    def store_items(self, items):
+        print("stored", os.getpid())
+        self.die("store_items")
+        self.rows += [dict(item) for item in items]
+    @hookimpl
+    def commit(self, summary):
+        self.die("commit")
+        self.path.write_text(f"{summary.items.stored} {len(self.rows)}")
+@hookimpl
+def register(registry): registry.store("deadly", Deadly)
+"""
+
+CONFIG = """
+name: shop
+workers: 1
+seeds: ["{url}/"]
+plugins: [./deadly.py]
+pages: {{all: {{items: [{{fields: {{title: h1}}}}], follow: [a]}}}}
+store:
+  - jsonl: {{path: before.jsonl, write: append}}
+  - deadly: {{path: deadly.txt, when: {when}, how: {how}}}
+  - jsonl: {{path: after.jsonl, write: append}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "how", "told"), [("store_items", "segv", "signal SEGV"), ("commit", "exit", "exit status 3")]
+)
+def test_a_store_that_kills_its_process(
+    site: Any, hookline: Any, tmp_path: Path, when: str, how: str, told: str
+) -> None:
+    site.page("/", "<h1>Home</h1><a href=/b>b</a>")
+    site.page("/b", "<h1>B</h1>")
+    (tmp_path / "deadly.py").write_text(PLUGIN)
+    (tmp_path / "shop.yaml").write_text(CONFIG.format(url=site.url, when=when, how=how))
+    first = hookline("run", "shop.yaml")
+    assert first.returncode == 5, first.stderr
+    assert told in first.stderr and f"plugin deadly, hook {when}" in first.stderr
+    assert "Traceback" not in first.stderr and "stored" not in first.stdout
+    assert (tmp_path / "before.jsonl").exists() is (when == "commit") and not (tmp_path / "after.jsonl").exists()
+    asked = len(site.log)
+    second = hookline("run", "shop.yaml")
+    assert second.returncode == 0, second.stderr
+    assert len(site.log) == asked, "nothing is asked again"
+    assert (tmp_path / "deadly.txt").read_text() == "2 2"
+    for name in ("before.jsonl", "after.jsonl"):
+        titles = [json.loads(line)["title"] for line in (tmp_path / name).read_text().splitlines()]
+        assert titles == ["Home", "B"]
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".stage", ".lock")]
