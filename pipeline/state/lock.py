@@ -142,13 +142,14 @@ class Lock:
         self.release()
 
     def _write(self) -> None:
-        """Empty first: a reader then sees nothing, never a mixture of two notes."""
+        """Empty first: a reader then sees nothing, never a mixture of two notes. A full disk only costs the note."""
         data = _encode(self._holder) + b"\n"
         try:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, data, 0)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            if error.errno not in _FULL:
+                raise _refused(self.path, error) from error
 
     def _forked(self) -> None:
         """In a child made by fork: let go of the copy, so that the child cannot outlive us and keep the lock."""
@@ -157,6 +158,7 @@ class Lock:
             os.close(fd)
 
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _HELD: Final[set[Lock]] = set()
 
 

@@ -1,4 +1,4 @@
-"""Stores in a process of their own: one that dies costs exit 5, and the next run delivers what it had not put in place."""
+"""Stores in a process of their own: one that dies costs exit 5, and the next run delivers what it had not."""
 
 from __future__ import annotations
 
