@@ -275,9 +275,10 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module.os, "pwrite", full)
-    with Lock.take(tmp_path):  # the note is for people; what does not fit says the state, a moment later
-        with pytest.raises(LockedError, match="a process that left no note"):
-            Lock.take(tmp_path)
+    held = Lock.take(tmp_path)  # the note is for people; what does not fit says the state, a moment later
+    with pytest.raises(LockedError, match="a process that left no note"):
+        Lock.take(tmp_path)
+    held.release()
     monkeypatch.undo()
     Lock.take(tmp_path).release()
 
