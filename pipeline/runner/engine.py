@@ -35,7 +35,7 @@ from pipeline.runner.redirects import Redirector, identity
 from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
 from pipeline.workers.pool import Pool
 
-GRACE = 8.0  # seconds that a stopping run lets its running requests finish; below Docker's ten
+GRACE = 7.5  # seconds that running requests are given when a run stops: eight with the last commit
 WAITING_BYTES = 64 * 1024 * 1024  # bodies fetched but not parsed, before fetching pauses
 FEW = 10  # pages on which a plugin may fail whatever their share
 UNCOMMITTED = 500  # pages that a kill may cost besides those under way (spec, section 3, contract 1)
