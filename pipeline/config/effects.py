@@ -15,11 +15,8 @@ from pipeline.errors import Problem
 
 WITHOUT_EFFECT = frozenset(
     (
-        "workers",
+        "workers=auto",
         "fetch.conditional",
-        "limits.page_time",
-        "limits.page_memory",
-        "limits.plugin_errors",
         "seeds.*.sitemap",
         "seeds.*.feed",
         "pages.*.fetcher",

@@ -18,7 +18,6 @@ from pipeline.stages.storing import StoreProcess, StoreSetup
 from pipeline.stages.worker import JOB, WorkerSetup, packed
 from pipeline.workers.pool import InlinePool, Pool, WorkerPool
 
-MOST_WORKERS = 8
 SUMMARY = "pipeline.runner.summary:Summary"  # what stores get when they commit
 
 
@@ -129,5 +128,5 @@ def make_stager(
 
 
 def processes(given: int | Literal["auto"]) -> int:
-    """How many processes run the plugins; 0: this one. `auto` is 0 until stores too have a process of their own."""
-    return 0 if given == "auto" else min(given, MOST_WORKERS)
+    """How many processes run the plugins; 0: this one. `auto` is 0 for now."""
+    return 0 if given == "auto" else given
