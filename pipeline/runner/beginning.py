@@ -6,7 +6,8 @@ all: its row and they are one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -35,20 +36,17 @@ class Begun(NamedTuple):
     told: str = ""
 
 
-def collect(job: Job) -> list[Request]:
-    """Tell the plugins that the run begins, and take all its seeds. Raises ConfigError; then the job is closed."""
+def start_requests(job: Job) -> Iterator[Request]:
+    """Tell the plugins that the run begins, and give its seeds one by one. Raises ConfigError."""
+    run_start(job)
     try:
-        with job.host.stdout_guard():
-            run_start(job)
-            found = list(job.resolve([*job.seeds, *job.host.seeds(job.run)]))
-    except BaseException:
-        job.close()
-        raise
-    for request in found:
-        if request.seed:
-            request.url = job.credentials.without_userinfo(request.url)
-            job.trust(origin_of(request.url))
-    return found
+        for request in job.resolve(chain(job.seeds, job.host.seeds(job.run))):
+            if request.seed:
+                request.url = job.credentials.without_userinfo(request.url)
+                job.trust(origin_of(request.url))
+            yield request
+    except PluginError as error:
+        raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
 
 
 def run_start(job: Job) -> None:
@@ -59,16 +57,17 @@ def run_start(job: Job) -> None:
         raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
 
 
-def begin(job: Job, writer: Writer, seeds: Sequence[Request]) -> Begun:
-    """A new run."""
+def begin(job: Job, writer: Writer) -> Begun:
+    """A new run. Raises ConfigError for wrong seeds; then there is none."""
     run, narrowed = job.run, job.options.narrowed
     number = writer.call(runs.begin, run.id, run.start.isoformat(), job.fingerprint, narrowed, pipeline.__version__)
     _restore_cookies(job, writer)
     engine = make_engine(job, writer, number, Books())
-    for count, request in enumerate(seeds, 1):
+    for count, request in enumerate(start_requests(job), 1):
         engine.add_seed(request)
         if count % SEEDS == 0:
             engine.recorder.flush()
+            writer.call(requests.last_id)  # waits for it: otherwise all of them would be queued at once
     engine.recorder.flush()
     writer.commit(wait=True)
     return Begun(number, engine)

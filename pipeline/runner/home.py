@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pipeline.config.loader import Loaded
+from pipeline.state.lock import NAME as LOCK
 from pipeline.state.lock import Lock
 from pipeline.state.writer import Writer
 
@@ -28,6 +30,7 @@ class Home:
 
     def __init__(self, folder: Path | None, *, run: str = "") -> None:
         self.folder = folder
+        self.fresh = False  # it was found that no run was ever in it
         self._wake: Callable[[], None] | None = None
         self._lock = Lock.take(folder, run) if folder is not None else None
         try:
@@ -52,6 +55,16 @@ class Home:
             self.writer.close()
         finally:
             self._release()
+
+    def unmake(self) -> None:
+        """Remove a state, closed by now, that was made for nothing: no run was ever in it."""
+        if self.folder is None or not self.fresh:
+            return
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK):
+            (self.folder / name).unlink(missing_ok=True)
+        for folder in (self.folder, self.folder.parent):
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()
 
     def __enter__(self) -> Self:
         return self

@@ -22,8 +22,7 @@ import msgspec
 from pipeline.config.loader import Loaded
 from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem, StateError, StorageError
 from pipeline.failpoints import hit
-from pipeline.model import Request
-from pipeline.runner.beginning import Begun, begin, begin_again, collect, resume, run_start
+from pipeline.runner.beginning import Begun, begin, begin_again, resume, run_start
 from pipeline.runner.books import Books
 from pipeline.runner.build import Job, Options, build, make_judge, new_run
 from pipeline.runner.engine import Engine
@@ -59,16 +58,17 @@ class Session:
 
     # --- which run ---------------------------------------------------------------------------------------------------
 
-    def run(self, early: Early | None) -> Summary:
+    def run(self, early: Job | None) -> Summary:
         """Go on with the last run, or begin one."""
         writer = self.home.writer
         if writer.note:
             self._tell(writer.note)
         last = writer.call(runs.last)
+        self.home.fresh = last is None
         if early is not None and last is None and self.options.retry is None:
-            return self._work(early.job, lambda: begin(early.job, writer, early.seeds))
+            return self._work(early, lambda: begin(early, writer))
         if early is not None:
-            early.job.close()
+            early.close()
         if last is not None and last.status == "publishing":
             summary = self._finish_publish(Past.of(last))
             if summary.exit_code or not Past.of(last).is_long_ago():
@@ -85,7 +85,7 @@ class Session:
             job.close()
             self._tell(f"run {last.id} was interrupted and is dropped: {reason}; a new one starts")
         job = self._build(None)
-        return self._work(job, lambda: begin(job, writer, collect(job)))
+        return self._work(job, lambda: begin(job, writer))
 
     def _retry(self, last: runs.RunRow | None) -> Summary:
         if last is None:
@@ -280,14 +280,6 @@ class Session:
         writer.commit(wait=True)
 
 
-@dataclass(slots=True)
-class Early:
-    """A job that was built before there was a state: what is wrong with a config leaves nothing behind."""
-
-    job: Job
-    seeds: list[Request]
-
-
 def execute(
     loaded: Loaded,
     options: Options,
@@ -305,17 +297,20 @@ def execute(
     """
     folder = None if options.dry_run else state_folder(loaded)
     early = None
-    if folder is None or not (folder / FILE).exists():
-        job = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
-        early = Early(job, collect(job))
+    if folder is None or not (folder / FILE).exists():  # what is wrong with a config leaves nothing behind
+        early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
     try:
-        home = Home(folder, run=early.job.run.id if early is not None else "")
+        home = Home(folder, run=early.run.id if early is not None else "")
     except BaseException:
         if early is not None:
-            early.job.close()
+            early.close()
         raise
-    with home:
-        summary = Session(loaded, options, home, say, stores, tap, watch).run(early)
+    try:
+        with home:
+            summary = Session(loaded, options, home, say, stores, tap, watch).run(early)
+    except ConfigError:
+        home.unmake()
+        raise
     if options.report is not None:
         write_report(options.report, summary)
     return summary

@@ -124,16 +124,19 @@ class Host:
                 run.log.error("%s", error)
         return faults
 
-    def seeds(self, run: RunInfo) -> list[Request]:
-        """More start requests. Raises PluginError, or ConfigError for an OptionError."""
-        found: list[Request] = []
+    def seeds(self, run: RunInfo) -> Iterator[Request]:
+        """More start requests, as plugins give them: there may be millions. Raises PluginError, or ConfigError for an
+        OptionError.
+        """
         for step in self._steps["seeds"]:
-            use = self._owners[id(step)].use
+            page = self._owners[id(step)].use.page
             with self._options_located(step):
-                call_each(
-                    [Step(step.plugin, step.hook, _collector(step, use.page, found), step.file)], self.seconds, run
-                )
-        return found
+                try:
+                    yield from _seeds_of(step, page, run)
+                except (KeyboardInterrupt, GeneratorExit):
+                    raise
+                except BaseException as error:
+                    raise PluginError(step.plugin, step.hook, step.charge(error).message) from error
 
     @contextlib.contextmanager
     def _options_located(self, step: Step) -> Iterator[None]:
@@ -317,19 +320,15 @@ def _bound(place: Placed) -> BoundStore:
     )
 
 
-def _collector(step: Step, page: str | None, found: list[Request]) -> Callable[[RunInfo], None]:
-    """A call of `seeds` that iterates the answer within the guard and checks what comes."""
-
-    def collect(run: RunInfo) -> None:
-        answer = step.call(run)
-        for request in () if answer is None else answer:
-            if not isinstance(request, Request):
-                raise TypeError(f"gave {short(request)}; expected Requests")
-            if page is not None and request.page is None:
-                request.page = page
-            found.append(request)
-
-    return collect
+def _seeds_of(step: Step, page: str | None, run: RunInfo) -> Iterator[Request]:
+    """What one plugin gives, looked at one by one."""
+    answer = step.call(run)
+    for request in () if answer is None else answer:
+        if not isinstance(request, Request):
+            raise TypeError(f"gave {short(request)}; expected Requests")
+        if page is not None and request.page is None:
+            request.page = page
+        yield request
 
 
 def _has_work(rule: Mapping[str, Any]) -> bool:

@@ -93,7 +93,7 @@ def test_seeds_are_collected_from_lists_and_generators(shop: Any) -> None:
 def test_seeds_that_fail(shop: Any, body: str, said: str) -> None:
     shop.write("a.py", f"@hookimpl\ndef seeds(run): {body}\n")
     with pytest.raises(PluginError, match=f"plugin a, hook seeds: .*{said}"):
-        shop.load(plugins=["a.py"]).seeds(shop.run)
+        list(shop.load(plugins=["a.py"]).seeds(shop.run))
 
 
 def test_an_option_that_turns_out_wrong_later_is_told_at_its_line(shop: Any) -> None:
@@ -104,7 +104,7 @@ def test_an_option_that_turns_out_wrong_later_is_told_at_its_line(shop: Any) -> 
     with pytest.raises(
         ConfigError, match=r"config\.yaml:1:4: plugins\.0\.\"a\.py\"\.path: a: line 3 is no URL; fix it"
     ):
-        host.seeds(shop.run)
+        list(host.seeds(shop.run))
 
 
 # --- prepare_request -------------------------------------------------------------------------------------------------
