@@ -123,7 +123,6 @@ class PageJob(msgspec.Struct):
     body: bytes
     rule: str
     carry: dict[str, Any]
-    depth: int
 
 
 class Fault(msgspec.Struct):
@@ -153,26 +152,20 @@ class DeadLetter(msgspec.Struct):
     fault: Fault
 
 
-class NewRequest(msgspec.Struct):
-    """A link found on a page: absolute, normalised, with its rule resolved and its fingerprint taken in the worker."""
-
-    request: Request
-    fingerprint: bytes
-
-
 class PageResult(msgspec.Struct):
     """All that parse made of one page. With a `fault`, none of items and requests count (spec, section 4)."""
 
     verdict: str = "ok"  # what `classify` said: ok, blocked, soft_404, login
     items: list[ItemRecord] = []
-    requests: list[NewRequest] = []
+    links: list[Request | msgspec.Raw] = []  # requests that it leads to, absolute, with their rule; Raw: packed already
+    marks: list[bytes] = []  # the fingerprint of each
     extracted: int = 0
     dropped: dict[str, int] = {}  # reason -> count
     dead: list[DeadLetter] = []
     fault: Fault | None = None
     seconds: dict[str, float] = {}  # plugin -> time spent in its hooks
     missing: dict[str, int] = {}  # "type.field" -> items without that value
-    links_found: int = 0  # valid links before equal ones were put together: requests + duplicates within the page
+    links_found: int = 0  # valid links before equal ones were put together
     bad_links: int = 0  # references that give no URL
     refresh: str | None = None  # where a page that gives nothing else sends its reader on by <meta http-equiv=refresh>
 

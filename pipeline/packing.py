@@ -14,12 +14,12 @@ from typing import Any, Final
 import msgspec
 from msgspec.msgpack import Ext
 
-from pipeline.model import ItemRecord, NewRequest, PackedPage, PageResult, Request
+from pipeline.model import ItemRecord, PackedPage, PageResult, Request
 
 MARK: Final = 16  # bytes of a fingerprint
 
 _DECIMAL, _DATE, _DATETIME = 1, 2, 3
-_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None)})
+_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None)})  # what msgpack gives back as it was
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -48,8 +48,8 @@ def pack(result: PageResult) -> PackedPage:
         fault=result.fault,
         items=pack_items(result.items) if result.items else b"",
         types=types,
-        links=_encode([new.request for new in result.requests]) if result.requests else b"",
-        marks=b"".join([new.fingerprint for new in result.requests]),
+        links=_encode(result.links) if result.links else b"",
+        marks=b"".join(result.marks),
         extracted=result.extracted,
         dropped=result.dropped,
         dead=result.dead,
@@ -63,9 +63,7 @@ def pack(result: PageResult) -> PackedPage:
 
 def pack_items(records: Sequence[ItemRecord]) -> bytes:
     """Records, every value with its type."""
-    return _encode(
-        [ItemRecord(record.type, _written(record.fields), record.rule, record.position) for record in records]
-    )
+    return _encode([_as_written(record) for record in records])
 
 
 def unpack_items(data: bytes) -> list[ItemRecord]:
@@ -83,21 +81,32 @@ def unpack_values(data: bytes) -> Any:
     return _values.decode(data)
 
 
+def pack_link(request: Request) -> msgspec.Raw:
+    """A request as it stands among a page's links. What depends on the page (depth, parent) is set when it is read."""
+    return msgspec.Raw(_encode(request))
+
+
 def unpack_links(data: bytes) -> list[Request]:
     """The requests of a `PackedPage.links`."""
     return _requests.decode(data) if data else []
 
 
-def unpack_new(page: PackedPage, wanted: Sequence[int]) -> list[NewRequest]:
+def unpack_some(page: PackedPage, wanted: Sequence[int]) -> list[tuple[Request, bytes]]:
     """The requests at these places alone, with their fingerprints: most links of a page are known already."""
     raw = _raw.decode(page.links)
-    return [NewRequest(_request.decode(raw[index]), page.marks[index * MARK : index * MARK + MARK]) for index in wanted]
+    return [(_request.decode(raw[index]), page.marks[index * MARK : index * MARK + MARK]) for index in wanted]
+
+
+def _as_written(record: ItemRecord) -> ItemRecord:
+    fields = _written(record.fields)
+    return record if fields is record.fields else ItemRecord(record.type, fields, record.rule, record.position)
 
 
 def _written(fields: dict[str, Any]) -> dict[str, Any]:
     """`fields`, or a copy where a value has to go as an extension type."""
     for value in fields.values():
-        if type(value) not in _AS_IT_IS:
+        kind = type(value)
+        if kind not in _AS_IT_IS and not (kind is list and _AS_IT_IS.issuperset(map(type, value))):
             return {name: _value(one) for name, one in fields.items()}
     return fields
 

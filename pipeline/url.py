@@ -3,8 +3,8 @@
 A *normalised* URL is ada's serialisation without fragment. On such a string host and origin can be cut out by position,
 which is what the hot path does; nothing here parses a URL a second way.
 
-Most links of a page have been seen on the page before (menus), so `join` remembers answers. The answer depends on the
-base only up to its last slash, except for references that replace less than that: those are never remembered.
+Where a reference leads depends on the base only up to its last slash, except for references that replace less than
+that: `folder_of` and `replaces_segment` tell who wants to remember answers.
 """
 
 from __future__ import annotations
@@ -21,11 +21,6 @@ MAX_INPUT = 32 * 1024  # characters of what is parsed at all: IDNA is slow on lo
 MAX_HOST = 253  # bytes of a name in DNS, and of one of its labels (RFC 1035)
 MAX_LABEL = 63
 
-_JOINED = 8192  # remembered answers, and bases
-_BASES = 256
-_LONGEST = 300  # characters of a base or reference that is remembered: hostile pages get 10 MB at most
-_joined: dict[tuple[str, str], str | None] = {}
-_folders: dict[str, str | None] = {}
 _carry = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
@@ -39,23 +34,22 @@ class Origin(NamedTuple):
 
 def join(base: str, reference: str) -> str | None:
     """Resolve `reference` against `base` (WHATWG URL), without fragment; None where that gives no valid URL."""
-    if len(reference) > _LONGEST or len(base) > _LONGEST:
-        return _join(base, reference)
-    folder = _folders[base] if base in _folders else _folder(base)
-    if folder is None:
-        return _join(base, reference)
-    key = folder, reference
-    if key in _joined:
-        return _joined[key]
-    url = _join(base, reference)
-    if _replaces_segment(reference):
-        if len(_joined) >= _JOINED:
-            _joined.clear()
-        _joined[key] = url
-    return url
+    if len(reference) > MAX_INPUT:
+        return None
+    try:
+        url: str = ada_url.join_url(base, reference)
+    except ValueError:
+        return None
+    return url.partition("#")[0]
 
 
-def _replaces_segment(reference: str) -> bool:
+def folder_of(base: str) -> str | None:
+    """What of a base decides where references lead that replace its last segment; None for a base without such."""
+    url = normalise(base) or ""
+    return url.partition("?")[0].rpartition("/")[0] if url.startswith(("http://", "https://")) else None
+
+
+def replaces_segment(reference: str) -> bool:
     """Whether it surely replaces the last segment or more, whatever the base.
 
     Not so: `?x`, `#x`, nothing, `http:x` (relative where the schemes are equal), and what the parser skips in front.
@@ -65,26 +59,6 @@ def _replaces_segment(reference: str) -> bool:
         and reference.isprintable()
         and (reference[:4].lower() != "http" or "://" in reference[:8])
     )
-
-
-def _folder(base: str) -> str | None:
-    """What of the base decides (see the head of the module), remembered; None for a base without such a part."""
-    if len(_folders) >= _BASES:
-        _folders.clear()
-    url = normalise(base) or ""
-    folder = url.partition("?")[0].rpartition("/")[0] if url.startswith(("http://", "https://")) else None
-    _folders[base] = folder
-    return folder
-
-
-def _join(base: str, reference: str) -> str | None:
-    if len(reference) > MAX_INPUT:
-        return None
-    try:
-        url: str = ada_url.join_url(base, reference)
-    except ValueError:
-        return None
-    return url.partition("#")[0]
 
 
 def normalise(url: str) -> str | None:

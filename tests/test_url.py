@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import url as module
 from pipeline.url import (
     MAX_INPUT,
     Origin,
@@ -299,18 +298,3 @@ def test_join_and_normalise_are_idempotent(base: str, reference: str) -> None:
         origin = origin_of(url)
         assert origin.host
         assert 0 <= origin.port < 65536
-
-
-@given(st.lists(BASES, min_size=1, max_size=4), st.lists(TEXTS, min_size=1, max_size=4))
-def test_what_was_asked_before_makes_no_difference(bases: list[str], references: list[str]) -> None:
-    for _ in range(2):
-        for base in bases:
-            for reference in references:
-                assert join(base, reference) == module._join(base, reference), (base, reference)
-
-
-def test_the_memory_of_joins_is_bounded() -> None:
-    for number in range(9000):
-        join(f"https://a.example/{number % 300}/", f"page{number}")
-    assert len(module._joined) <= 8192
-    assert len(module._folders) <= 256

@@ -15,6 +15,7 @@ from pipeline.cli.terminal import printable, say
 from pipeline.config import Loaded, load
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Item, PageJob, PageResult, Request
+from pipeline.packing import pack, unpack_links
 from pipeline.runner.build import new_run, normaliser
 from pipeline.runner.client import Fetched
 from pipeline.runner.engine import page_fate
@@ -69,19 +70,20 @@ def _request(loaded: Loaded, url: str, page: str | None) -> Request:
 def _job(fetched: Fetched, rule: str) -> PageJob:
     plain = [(name, value) for name, value in fetched.headers if name.lower() != "content-encoding"]
     body = fetched.body or b""
-    return PageJob(fetched.final_url, fetched.status or 200, plain, body, rule=rule, carry={}, depth=0)
+    return PageJob(fetched.final_url, fetched.status or 200, plain, body, rule=rule, carry={})
 
 
 def _tell(result: PageResult, rule: str, field: str | None) -> None:
     items = [Item(record.type, record.fields) for record in result.items]
     print_items(items if field is None else [Item(item.type, {field: item.get(field)}) for item in items])
-    lines = [f"page rule {rule}: {len(items)} items, {len(result.requests)} links"]
+    lines = [f"page rule {rule}: {len(items)} items, {len(result.links)} links"]
     lines += [f"  {count} dropped: {reason}" for reason, count in result.dropped.items()]
     lines += [f"  dead letter: {_fault(letter.fault)}" for letter in result.dead]
     if result.fault is not None:
         lines.append(f"  page failed: {_fault(result.fault)}")
     lines += [
-        f"  -> {new.request.url} ({new.request.page or 'no page rule'}){_carry(new.request)}" for new in result.requests
+        f"  -> {request.url} ({request.page or 'no page rule'}){_carry(request)}"
+        for request in unpack_links(pack(result).links)
     ]
     say([printable(line) for line in lines])
 

@@ -24,7 +24,7 @@ from pipeline.failpoints import hit
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
 from pipeline.model import Failure, Fault, PackedPage, PageJob, PageResult, Request, Response
-from pipeline.packing import MARK, unpack_new
+from pipeline.packing import MARK, unpack_some
 from pipeline.runner.books import Books, add
 from pipeline.runner.credentials import Credentials
 from pipeline.runner.memory import resident
@@ -222,7 +222,6 @@ class Engine:
             body=response.body,
             rule=request.page,
             carry=request.carry,
-            depth=request.depth,
         )
         hit("before_parse")
         self.pool.submit((flight, response), job)
@@ -248,9 +247,10 @@ class Engine:
         every = range(0, len(marks), MARK)
         wanted = [at // MARK for at in every if frontier.track_depth or frontier.known(marks[at : at + MARK]) is None]
         new = 0
-        for link in unpack_new(page, wanted) if wanted else ():
-            link.request.depth = entry.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
-            new += frontier.add(link.request, link.fingerprint, parent=entry)
+        for request, mark in unpack_some(page, wanted) if wanted else ():
+            request.depth = entry.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
+            request.parent = entry.request.url
+            new += frontier.add(request, mark, parent=entry)
         self.books.take_links(page.links_found, new, page.bad_links)
 
     def _charge(self, page: PackedPage) -> None:

@@ -91,7 +91,7 @@ class PageRunner:
             _guarded(step, result, self._collect, step, page, entries, requests, result)
         result.items = self._chain.run(entries, result)
         if requests:
-            links = PageLinks(self._book, url=job.url, depth=job.depth, join=page.url_join)
+            links = PageLinks(self._book, page.base_url)
             if self._admit:
                 requests = self._admitted(links.absolute(requests, result), page, result)
             links.enter(requests, result)

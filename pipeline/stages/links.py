@@ -1,8 +1,8 @@
 """From what a page or a plugin asks for to requests as the frontier wants them: absolute URL, page rule, fingerprint.
 
-Matching page rules and hashing cost 2 us a URL, and a site's navigation stands on every page; so the target of a URL,
-which depends on the URL alone, is kept across pages. What a reference means depends on the page: that is kept for one
-page only, and beyond it by `pipeline.url.join`, which knows when that is sound.
+Joining, matching page rules, hashing and packing cost 5 us a link, and a site's navigation stands on every page. So
+where a reference leads is remembered across the pages of a folder (`pipeline.url.replaces_segment` says for which
+references that is sound), and with it the request as bytes: a plain link is a look into one dict.
 """
 
 from __future__ import annotations
@@ -10,22 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from pipeline.crawl.scope import Pattern
 from pipeline.errors import ConfigError, Problem
-from pipeline.model import NewRequest, PageResult, Request
+from pipeline.model import PageResult, Request
+from pipeline.packing import pack_link
 from pipeline.stages.faults import AnswerError, short
 from pipeline.stages.loading import nearest
-from pipeline.url import fingerprint, normalise
+from pipeline.url import fingerprint, folder_of, join, normalise, replaces_segment
 
-KEPT: Final = 8192  # targets before the table is begun again: about 3 MB
+KEPT: Final = 8192  # references before what is remembered is begun again: about 5 MB
+LONGEST: Final = 300  # characters of a reference that is remembered: hostile pages get 10 MB at most
 
 
 class Target(NamedTuple):
-    """Where a reference leads: the URL, the first page rule that fits, and the fingerprint of a plain GET under it."""
+    """Where a reference leads: URL and the first page rule that fits; of a plain GET under it fingerprint and bytes."""
 
     url: str
     rule: str | None
     mark: bytes
+    packed: msgspec.Raw
 
 
 copied: Final[Callable[[Request], Request]] = Request.__copy__  # type: ignore[attr-defined]
@@ -44,7 +49,8 @@ class RuleBook:
             (name, Pattern(rule["match"]) if rule.get("match") is not None else None) for name, rule in rules.items()
         ]
         self._normaliser = normaliser
-        self._targets: dict[str, Target] = {}
+        self._folders: dict[str, dict[str, Target | None]] = {}
+        self._kept = 0
 
     def rule_for(self, url: str) -> str | None:
         """The first page rule whose `match` fits a normalised URL, or None."""
@@ -73,39 +79,50 @@ class RuleBook:
 
     def target(self, url: str) -> Target:
         """The target of a normalised URL."""
-        target = self._targets.get(url)
-        if target is None:
-            if len(self._targets) >= KEPT:
-                self._targets.clear()
-            final = url if self._normaliser is None else self._normaliser(url)
-            rule = self.rule_for(final)
-            target = self._targets[url] = Target(final, rule, fingerprint("GET", final, None, rule, {}))
-        return target
+        final = url if self._normaliser is None else self._normaliser(url)
+        rule = self.rule_for(final)
+        return Target(final, rule, fingerprint("GET", final, None, rule, {}), pack_link(Request(final, page=rule)))
+
+    def remembered(self, base: str) -> dict[str, Target | None]:
+        """Where references lead on pages of this base, as far as that is known."""
+        folder = folder_of(base) if len(base) <= LONGEST else None
+        return {} if folder is None else self._folders.setdefault(folder, {})
+
+    def remembers(self) -> None:
+        """One reference more is remembered; when there are `KEPT`, all are forgotten."""
+        self._kept += 1
+        if self._kept > KEPT:
+            self._folders.clear()
+            self._kept = 0
 
 
 class PageLinks:
-    """Resolves the requests that one page gives. `join` is the page's `url_join`."""
+    """Resolves the requests that one page gives; `base` is what its references are resolved against."""
 
-    def __init__(self, book: RuleBook, *, url: str, depth: int, join: Callable[[str], str | None]) -> None:
+    def __init__(self, book: RuleBook, base: str) -> None:
         self._book = book
-        self._url = url
-        self._depth = depth + 1
-        self._join = join
-        self._found: dict[str, Target | None] = {}
+        self._base = base
+        self._known = book.remembered(base)
+        self._own: dict[str, Target | None] = {}  # what holds for this page alone
 
     def find(self, reference: str) -> Target | None:
         """The target of a reference on this page; None if it gives no URL."""
-        if reference in self._found:
-            return self._found[reference]
-        url = self._join(reference)
-        target = self._found[reference] = None if url is None else self._book.target(url)
+        if reference in self._own:
+            return self._own[reference]
+        url = join(self._base, reference)
+        target = None if url is None else self._book.target(url)
+        if len(reference) <= LONGEST and replaces_segment(reference):
+            self._known[reference] = target
+            self._book.remembers()
+        else:
+            self._own[reference] = target
         return target
 
     def absolute(self, requests: Sequence[Request], result: PageResult) -> list[Request]:
         """The requests with their URLs resolved, as `admit` gets them; what gives no URL is counted and left out."""
         found = []
         for request in requests:
-            target = self.find(request.url)
+            target = self._known[request.url] if request.url in self._known else self.find(request.url)
             if target is None:
                 result.bad_links += 1
                 continue
@@ -116,28 +133,45 @@ class PageLinks:
 
     def enter(self, requests: Sequence[Request], result: PageResult) -> None:
         """Put the requests into `result`: each once, counted as often as it came."""
+        known, links, marks = self._known, result.links, result.marks
         seen: set[bytes] = set()
         for request in requests:
-            target = self.find(request.url)
+            target = known[request.url] if request.url in known else self.find(request.url)
             if target is None:
                 result.bad_links += 1
                 continue
             result.links_found += 1
-            new = copied(request)  # the plugin may use its object again
-            new.url = target.url
-            new.depth = self._depth
-            new.parent = self._url
-            new.seed = False
-            new.hops = ()
-            mark = target.mark
-            if new.page is None:
-                new.page = target.rule
-            if new.page != target.rule or new.carry or new.body is not None or new.method != "GET":
-                new.method = new.method.upper()
-                mark = fingerprint(new.method, new.url, new.body, new.page, new.carry)
+            link: Request | msgspec.Raw
+            if is_plain(request) and (request.page is None or request.page == target.rule):
+                link, mark = target.packed, target.mark
+            else:
+                link = resolved(request, target)
+                mark = fingerprint(link.method, link.url, link.body, link.page, link.carry)
             if mark not in seen:
                 seen.add(mark)
-                result.requests.append(NewRequest(new, mark))
+                links.append(link)
+                marks.append(mark)
+
+
+def is_plain(request: Request) -> bool:
+    """Whether there is nothing to it but a URL and perhaps a page rule."""
+    return not (request.carry or request.headers or request.priority or request.rule_limit) and (
+        request.body is None and request.method == "GET"
+    )
+
+
+def resolved(request: Request, target: Target) -> Request:
+    """A copy (the plugin may use its object again) that leads to the target. What the run sets is not the plugin's."""
+    return Request(
+        target.url,
+        method=request.method.upper(),
+        headers=request.headers,
+        body=request.body,
+        page=target.rule if request.page is None else request.page,
+        carry=request.carry,
+        priority=request.priority,
+        rule_limit=request.rule_limit,
+    )
 
 
 def check_request(request: Request, book: RuleBook) -> None:

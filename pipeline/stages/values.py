@@ -19,6 +19,7 @@ from pipeline.stages.faults import short
 MAX_DEPTH: Final = 50  # containers within one another; also what ends a container that holds itself
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # of msgpack, in which results travel
 _PLAIN: Final = frozenset({type(None), bool, date, datetime})  # any value of these will do
+_TEXTS: Final = ({str}, set())  # the kinds in a list of texts
 _json: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -39,9 +40,16 @@ def settled(fields: dict[Any, Any]) -> dict[str, Any]:
         elif kind is float:
             if not isfinite(value):
                 _fit(value, name, 0)
+        elif kind is list and set(map(type, value)) in _TEXTS:
+            plain[name] = _texts(value, name)
         elif kind not in _PLAIN:
             plain[name] = _fit(value, name, 0)
     return plain
+
+
+def _texts(texts: list[str], where: str) -> list[str]:
+    """A copy of a list of texts, the most common container, without a look at each."""
+    return list(texts) if "".join(texts).isascii() else _container(texts, where, 0)
 
 
 def _keys(fields: dict[Any, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def cost(pages: int = 300, rounds: int = 5, **hooks: Any) -> float:
     for _ in range(rounds):
         runner = PageRunner(book=RuleBook(RULES), run=RUN, **hooks)
         jobs = [
-            PageJob(f"http://books.example/catalogue/page-{n}.html", 200, [], b"<p>x", "listing", {"n": n}, 1)
+            PageJob(f"http://books.example/catalogue/page-{n}.html", 200, [], b"<p>x", "listing", {"n": n})
             for n in range(pages)
         ]
         start = perf_counter()

@@ -42,7 +42,7 @@ def jobs(site: Path) -> list[PageJob]:
     """All pages of the site."""
     headers = [("Content-Type", "text/html"), ("Server", "nginx"), ("Content-Length", "6500"), ("ETag", '"abc"')]
     return [
-        PageJob(f"http://127.0.0.1:8800/p/{path.name}", 200, headers, path.read_bytes(), "page", {}, 1)
+        PageJob(f"http://127.0.0.1:8800/p/{path.name}", 200, headers, path.read_bytes(), "page", {})
         for path in sorted((site / "p").iterdir())
     ]
 

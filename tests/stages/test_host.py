@@ -284,7 +284,7 @@ def test_prints_go_to_stderr(shop: Any, capsys: pytest.CaptureFixture[str]) -> N
     shop.write("p.py", "print('loading')\n@hookimpl\ndef parse(page): print('parsing')\n")
     host = shop.load(plugins=["p.py"])
     with host.stdout_guard() as stdout:
-        host.run_page(PageJob("http://x/", 200, [], b"", "r", {}, 0))
+        host.run_page(PageJob("http://x/", 200, [], b"", "r", {}))
         print("data", file=stdout)
     assert capsys.readouterr() == ("data\n", "loading\nparsing\n")
 

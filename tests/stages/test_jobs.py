@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup
 
 from pipeline.errors import ConfigError
 from pipeline.model import PageJob, PageResult, Request
+from pipeline.packing import pack, unpack_links
 from pipeline.stages.links import RuleBook
 from pipeline.stages.values import UnfitError, settled, snapshot
 from pipeline.url import fingerprint
@@ -23,7 +24,7 @@ RULES: dict[str, dict[str, Any]] = {"product": {"match": "/p/**"}, "list": {"mat
 
 
 def job(url: str = "http://x/l/a", body: bytes = b"<a href=1>x</a>", **more: Any) -> PageJob:
-    fields: dict[str, Any] = {"headers": [("Content-Type", "text/html")], "rule": "list", "carry": {}, "depth": 2}
+    fields: dict[str, Any] = {"headers": [("Content-Type", "text/html")], "rule": "list", "carry": {}}
     return PageJob(url=url, status=200, body=body, **{**fields, **more})
 
 
@@ -89,7 +90,7 @@ def test_what_parse_may_give(shop: Any, body: str, items: list[Any], links: int)
     result = run(shop, parse(body))
     assert result.fault is None
     assert [(item.type, item.fields) for item in result.items] == items
-    assert (result.extracted, len(result.requests)) == (len(items), links)
+    assert (result.extracted, len(result.links)) == (len(items), links)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_what_fails_the_page(shop: Any, body: str, said: str) -> None:
     assert result.fault is not None
     assert (result.fault.plugin, result.fault.hook, result.fault.fate) == ("p0", "parse", "failed:plugin")
     assert said.replace("{folder}", str(shop.folder)) in result.fault.message
-    assert (result.items, result.requests, result.dead, result.extracted) == ([], [], [], 0)
+    assert (result.items, result.links, result.dead, result.extracted) == ([], [], [], 0)
     assert "p0" in result.seconds
 
 
@@ -260,7 +261,11 @@ def test_every_extracted_item_is_accounted_for(shop: Any) -> None:
 
 def links(result: PageResult) -> list[tuple[str, str | None]]:
     assert result.fault is None
-    return [(new.request.url, new.request.page) for new in result.requests]
+    return [(request.url, request.page) for request in requests_of(result)]
+
+
+def requests_of(result: PageResult) -> list[Request]:
+    return unpack_links(pack(result).links)
 
 
 def test_links_are_resolved_against_the_page_and_get_a_rule(shop: Any) -> None:
@@ -302,11 +307,11 @@ def test_what_a_new_request_knows(shop: Any) -> None:
         "yield Request('/p/1', page='list', method='post', body=b'x', carry={'r': 5}, priority=7, depth=99,"
         " seed=True, hops=('a',), rule_limit=('f', 3))"
     )
-    (new,) = run(shop, source).requests
-    request = new.request
+    result = run(shop, source)
+    (request,) = requests_of(result)
     assert (request.page, request.method, request.priority, request.rule_limit) == ("list", "POST", 7, ("f", 3))
-    assert (request.depth, request.parent, request.seed, request.hops) == (3, "http://x/l/a", False, ())
-    assert new.fingerprint == fingerprint("POST", "http://x/p/1", b"x", "list", {"r": 5})
+    assert (request.depth, request.parent, request.seed, request.hops) == (0, None, False, ()), "the run's, not its own"
+    assert result.marks[0] == fingerprint("POST", "http://x/p/1", b"x", "list", {"r": 5})
 
 
 def test_equal_links_come_once_and_are_counted(shop: Any) -> None:
@@ -322,14 +327,14 @@ def test_equal_links_come_once_and_are_counted(shop: Any) -> None:
         ("http://x/p/1", "product"),
     ]
     assert (result.links_found, result.bad_links) == (7, 1)
-    assert len({new.fingerprint for new in result.requests}) == 4
+    assert len(set(result.marks)) == 4
 
 
 def test_the_fingerprint_is_that_of_the_request(shop: Any) -> None:
     source = parse("return [Request(u) for u in ('/p/1', 'b', 'ftp://x/')] + [Request('/p/9', page='list')]")
-    for new in run(shop, source).requests:
-        request = new.request
-        assert new.fingerprint == fingerprint(request.method, request.url, request.body, request.page, request.carry)
+    result = run(shop, source)
+    for request, mark in zip(requests_of(result), result.marks, strict=True):
+        assert mark == fingerprint(request.method, request.url, request.body, request.page, request.carry)
 
 
 def test_a_plugin_may_use_a_request_again(shop: Any) -> None:
@@ -376,7 +381,7 @@ def test_admit_that_fails_the_page(shop: Any, body: str, said: str) -> None:
     assert result.fault is not None
     assert (result.fault.plugin, result.fault.hook) == ("p1", "admit")
     assert said in result.fault.message
-    assert (result.items, result.requests) == ([], [])
+    assert (result.items, result.links) == ([], [])
 
 
 def test_admit_is_not_called_without_links(shop: Any) -> None:

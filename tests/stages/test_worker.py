@@ -36,7 +36,7 @@ HTML = b"<h1>T</h1><ul><li><b>one</b><li><b>two</b></ul><a href='/x?b=2&utm_a=1&
 
 
 def page(body: bytes = HTML, rule: str = "list") -> PageJob:
-    return PageJob("http://shop.example/list/1", 200, [("Content-Type", "text/html")], body, rule, {"n": 1}, 2)
+    return PageJob("http://shop.example/list/1", 200, [("Content-Type", "text/html")], body, rule, {"n": 1})
 
 
 def ask(work: Callable[[Any], bytes], job: PageJob) -> PackedPage:

@@ -72,7 +72,7 @@ def page_job(path: str) -> PageJob:
     """A small page."""
     rows = "".join(f"<li><b>{path} {number}</b>" for number in range(3))
     body = f"<h1>{path}</h1><ul>{rows}</ul>".encode()
-    return PageJob(f"http://shop.example/{path}", 200, [("Content-Type", "text/html")], body, "page", {}, 0)
+    return PageJob(f"http://shop.example/{path}", 200, [("Content-Type", "text/html")], body, "page", {})
 
 
 def comparable(page: PackedPage) -> PackedPage:

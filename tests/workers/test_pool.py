@@ -409,7 +409,7 @@ from pipeline.workers.pool import WorkerPool
 loop = Loop()
 pool = WorkerPool(loop, job="pool_jobs:answer", setup=sys.argv[1].encode(), processes=3)
 for number in range(9):
-    pool.submit(number, PageJob(f"http://x.example/{sys.argv[2]}", 200, [], b"", "r", {}, 0))
+    pool.submit(number, PageJob(f"http://x.example/{sys.argv[2]}", 200, [], b"", "r", {}))
 def pump():
     if all(worker.ready for worker in pool._workers) and not told:
         told.append(print(*[worker.pid for worker in pool._workers], flush=True))
