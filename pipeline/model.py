@@ -103,6 +103,15 @@ class Item(dict[str, Any]):
         return f"Item({super().__repr__()}, type={self.type!r})"
 
 
+def item_of(kind: str, fields: Mapping[str, Any], rule: int | None = None) -> Item:
+    """`Item(kind, fields)` in a third of the time, for those who make every item of a run."""
+    item = Item.__new__(Item)
+    item.update(fields)
+    item.type = kind
+    item.rule = rule
+    return item
+
+
 class Drop(Exception):  # noqa: N818 - it is an answer, not an error
     """Returned or raised by `process_item`: leave this item out, for this reason."""
 

@@ -6,7 +6,7 @@ they go as extension types. Nothing here is pickle: reading these bytes never ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -64,6 +64,11 @@ def pack(result: PageResult) -> PackedPage:
 def pack_items(records: Sequence[ItemRecord]) -> bytes:
     """Records, every value with its type."""
     return _encode([_as_written(record) for record in records])
+
+
+def pack_rows(rows: Iterable[tuple[str, dict[str, Any], str, int]]) -> bytes:
+    """Items of a result, each with its type, its page's URL and when that was fetched; for `unpack_values`."""
+    return _encode([(kind, _written(fields), url, fetched) for kind, fields, url, fetched in rows])
 
 
 def unpack_items(data: bytes) -> list[ItemRecord]:

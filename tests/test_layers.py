@@ -17,7 +17,14 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Low to high. A module imports from lower levels and from its own package; the longest fitting prefix counts.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("pipeline.errors", "pipeline.model", "pipeline.url", "pipeline.packing", "pipeline.failpoints"),
+    (
+        "pipeline.errors",
+        "pipeline.model",
+        "pipeline.url",
+        "pipeline.packing",
+        "pipeline.failpoints",
+        "pipeline.collector",
+    ),
     ("pipeline.fetch.http1", "pipeline.fetch.content", "pipeline.crawl", "pipeline.workers.framing"),
     ("pipeline.fetch.loop",),
     ("pipeline.fetch", "pipeline.workers"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from pipeline import collector
 from pipeline.cli import faults, terminal
 from pipeline.cli.output import print_items
 from pipeline.cli.overrides import Command
@@ -63,6 +64,7 @@ def file_of(output: str | None) -> Path | None:
 
 def run_one(loaded: Loaded, options: Options, *, quiet: bool, to_stdout: bool) -> Ending:
     """Run one config and tell how it ended. Whatever goes wrong is told and is an exit code: others may follow."""
+    collector.relax()
     live = _live(loaded.config.name) if sys.stderr.isatty() and not quiet else None
     try:
         summary = execute(

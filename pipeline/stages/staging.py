@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from pipeline.failpoints import hit
-from pipeline.model import DeadLetter, Drop, Item
-from pipeline.packing import MARK, pack_values, unpack_items, unpack_values
+from pipeline.model import DeadLetter, Drop, Item, item_of
+from pipeline.packing import MARK, pack_rows, unpack_items, unpack_values
 from pipeline.stages.chains import SingleChain
 
-BATCH: Final = 500  # items a call of store_items, and in a piece of the stored result
+BATCH: Final = 500  # items a call of store_items
+Row: TypeAlias = tuple[str, Item, str, int]  # type, item, its page's URL, when that was fetched
 
 _canonical: Final = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
@@ -108,24 +109,24 @@ class Stager:
     def stage(self, pages: Sequence[ResultPage]) -> Staged:
         """Take the next pages of the result."""
         staged = Staged()
-        kept: list[list[Any]] = []
+        kept: list[Row] = []
         marks: list[bytes] = []
         for page in pages:
             hit("mid_stage")
             carry = unpack_values(page.carried) if page.carried else {}
             facts = Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
             for item, mark in self._items(page, facts, staged):
-                kept.append([item.type, item, page.url, page.fetched])
+                kept.append((item.type, item, page.url, page.fetched))
                 marks.append(mark)
-                self._feed(item, page.url, page.fetched)
-        staged.items = pack_values(kept) if kept else b""
+        staged.items = pack_rows(kept) if kept else b""  # as they are now: stores get them after that
         staged.marks = b"".join(marks)
+        self._feed(kept)
         return staged
 
     def feed_again(self, items: bytes) -> None:
         """Take a piece of a result that has been staged before: it is filtered already."""
-        for kind, fields, url, fetched in unpack_values(items) if items else ():
-            self._feed(Item(kind, fields), url, fetched)
+        if items:
+            self._feed([(kind, item_of(kind, fields), url, at) for kind, fields, url, at in unpack_values(items)])
 
     def finish(self) -> None:
         """The last page has been given."""
@@ -155,8 +156,7 @@ class Stager:
         eaches = self._eaches.get(page.rule, ())
         equals: dict[bytes, int] = {}
         for record in records:
-            item = Item(record.type, record.fields)
-            item.rule = record.rule
+            item = item_of(record.type, record.fields, record.rule)
             if self._is_duplicate(item):
                 _count(staged.dropped, "duplicate")
                 continue
@@ -198,24 +198,27 @@ class Stager:
         identity = _hash(b"each", page.mark, item.type.encode(), b"%d %d" % (rule, number), content)
         return identity + identity
 
-    def _feed(self, item: Item, url: str, fetched: int) -> None:
-        for store, batch in zip(self.stores, self._batches, strict=True):
-            if store.items is None or item.type in store.items:
-                batch.append(self._with_meta(item, url, fetched, store.meta))
-                if len(batch) == BATCH:
-                    store.store_items(batch[:])
-                    batch.clear()
+    def _feed(self, rows: Sequence[Row]) -> None:
+        """Give items to the stores. Each gets its own: one that changes an item must not change another's."""
+        for number, (store, batch) in enumerate(zip(self.stores, self._batches, strict=True), 1):
+            for kind, fields, url, fetched in rows:
+                if store.items is None or kind in store.items:
+                    item = fields if number == len(self.stores) else item_of(kind, fields)
+                    if store.meta:
+                        item.update(self._meta(store.meta, kind, url, fetched))
+                    batch.append(item)
+                    if len(batch) == BATCH:
+                        store.store_items(batch[:])
+                        batch.clear()
 
-    def _with_meta(self, item: Item, url: str, fetched: int, names: tuple[str, ...]) -> Item:
-        copy = Item(item.type, item)  # each store gets its own: one that changes an item must not change another's
-        for name in names:
-            copy[name] = {
-                "_run": self._run,
-                "_url": url,
-                "_type": item.type,
-                "_fetched_at": datetime.fromtimestamp(fetched, UTC).isoformat(),
-            }[name]
-        return copy
+    def _meta(self, names: tuple[str, ...], kind: str, url: str, fetched: int) -> dict[str, str]:
+        known = {
+            "_run": self._run,
+            "_url": url,
+            "_type": kind,
+            "_fetched_at": datetime.fromtimestamp(fetched, UTC).isoformat(),
+        }
+        return {name: known[name] for name in names}
 
 
 def _hash(*parts: bytes) -> bytes:

@@ -28,6 +28,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from pipeline import collector
 from pipeline.errors import ConfigError, Problem
 from pipeline.workers import notes
 from pipeline.workers.framing import LONGEST, Frames, Piece, head
@@ -78,6 +79,7 @@ def main() -> NoReturn:
     except BaseException as error:
         channel.write(0, FAILED, msgspec.msgpack.encode(_failed(error)))
         _leave(1)
+    collector.relax()
     guard = Guard()  # what was set up is how it should be
     channel.write(0, READY, b"")
     _serve(channel, run, guard, first.most)
