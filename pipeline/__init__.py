@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pipeline.stages.css import Selector as Selector
     from pipeline.stages.css import compiled as compiled
     from pipeline.stages.hookspecs import hookimpl as hookimpl
-    from pipeline.stages.options import Secret as Secret
     from pipeline.stages.page import Page as Page
     from pipeline.stages.page import RunInfo as RunInfo
     from pipeline.stages.registry import Registry as Registry
     from pipeline.stages.tree import Element as Element
     from pipeline.stages.tree import values as values
+    from pipeline.stages.typed import Secret as Secret
 
 __version__ = "0.1.0"
 
@@ -62,7 +62,7 @@ _HOMES = {
     "Registry": "pipeline.stages.registry",
     "Request": "pipeline.model",
     "RunInfo": "pipeline.stages.page",
-    "Secret": "pipeline.stages.options",
+    "Secret": "pipeline.stages.typed",
     "Selector": "pipeline.stages.css",
     "SelectorError": "pipeline.errors",
     "compiled": "pipeline.stages.css",

@@ -9,6 +9,7 @@ that: `folder_of` and `replaces_segment` tell who wants to remember answers.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -122,6 +123,7 @@ def split(url: str) -> tuple[str, str, str]:
     return scheme, authority, slash + target
 
 
+@lru_cache(maxsize=4096)
 def origin_of(url: str) -> Origin:
     """The origin of a normalised http(s) URL. IPv6 hosts come without brackets."""
     scheme, authority, _ = split(url)

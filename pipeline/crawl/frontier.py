@@ -80,6 +80,7 @@ class Frontier:
         self._closed: tuple[str, str] | None = None  # (fate, why) of all that still comes
         self._journal = Journal()
         self.known: Callable[[bytes], int | None] = self._seen.get  # id of a fingerprint, None if it is new
+        self.unknown: Callable[[bytes], list[int]] = self._seen.unknown
         self.wants = self._windows.wants  # to be answered by `refill`
         self.shorter = self._depths.shorter if self._depths else deque[tuple[int, int]]()  # by `relaxed`
         self.track_depth = track_depth

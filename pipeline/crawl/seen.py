@@ -28,6 +28,7 @@ _FORGOTTEN: Final = MOST_RECENT // 16  # how many of the oldest make room at a t
 _LEAST_SLOTS: Final = 8
 _SHARD_MASK: Final = SHARDS - 1
 _ID_MASK: Final = 0xFFFF_FFFF
+WIDTH: Final = 16  # bytes of a fingerprint
 _words: Callable[[bytes], tuple[int, int]] = Struct(
     ">QI"
 ).unpack_from  # the first 8 and the next 4 bytes of a fingerprint
@@ -50,6 +51,15 @@ class Seen:
         """The id of a fingerprint, or None."""
         found = self._recent.get(mark)
         return found if found is not None else self._look_up(mark)
+
+    def unknown(self, marks: bytes) -> list[int]:
+        """Which of these fingerprints, one behind the other, are new: their places."""
+        recent = self._recent
+        return [
+            at // WIDTH
+            for at in range(0, len(marks), WIDTH)
+            if (mark := marks[at : at + WIDTH]) not in recent and self._look_up(mark) is None
+        ]
 
     def add(self, mark: bytes, number: int) -> None:
         """Enter a fingerprint that `get` does not know."""

@@ -243,9 +243,8 @@ class Engine:
 
     def _follow(self, entry: Entry, page: PackedPage) -> None:
         """Give the frontier the links of a page. Most are known, and those are never unpacked."""
-        frontier, marks = self.frontier, page.marks
-        every = range(0, len(marks), MARK)
-        wanted = [at // MARK for at in every if frontier.track_depth or frontier.known(marks[at : at + MARK]) is None]
+        frontier = self.frontier
+        wanted = range(len(page.marks) // MARK) if frontier.track_depth else frontier.unknown(page.marks)
         new = 0
         for request, mark in unpack_some(page, wanted) if wanted else ():
             request.depth = entry.request.depth + 1  # as it is now: a shorter path may have been found meanwhile

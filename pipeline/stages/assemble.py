@@ -20,9 +20,8 @@ from pipeline.stages.hookspecs import signature
 from pipeline.stages.loading import Catalogue, LoadError, Source, is_path, nearest
 from pipeline.stages.options import Given, build
 from pipeline.stages.page import RunInfo
-from pipeline.stages.places import Problems
+from pipeline.stages.places import KeyPath, Problems
 from pipeline.stages.registry import SECTIONS, Component, Registry
-from pipeline.stages.typed import KeyPath
 from pipeline.stages.validate import Marked, hooks_of
 
 NATIVE: Final[dict[str, tuple[str, ...]]] = {

@@ -17,19 +17,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from pydantic import SecretStr, ValidationError
-
 from pipeline.errors import OptionError
 from pipeline.stages.faults import short
 from pipeline.stages.loading import nearest
 from pipeline.stages.page import RunInfo
-from pipeline.stages.typed import KeyPath, checked, told
-
-Secret = SecretStr
+from pipeline.stages.places import KeyPath
 
 HOST_KEYS: Final = ("write", "only", "meta", "items")
 """Keys beside the options that the host itself reads; a factory that has such a parameter is told too."""
 
+_UNSURE: Final = object()
 _HOLE: Final = re.compile(r"\{run\.(\w*)\}")
 
 
@@ -82,8 +79,8 @@ def build(factory: Callable[..., Any], given: Given) -> Any:
         result = factory(**arguments)
     except OptionError as error:
         raise ExceptionGroup("options", [error]) from None
-    except ValidationError as error:  # a pydantic model's own validators
-        raise ExceptionGroup("options", told(factory, given.value, error.errors(), ())) from None
+    except ValueError as error:  # a pydantic model's own validators
+        raise _told(factory, given.value, error) from None
     except ExceptionGroup as group:
         own, others = group.split(OptionError)
         if own is None or others is not None:
@@ -100,7 +97,7 @@ def _arguments(signature: Signature, given: Given) -> dict[str, Any]:
         path: KeyPath = () if single else (name,)
         try:
             if name in values:
-                arguments[name] = checked(signature.types[name], values[name], path)
+                arguments[name] = _checked(signature.types[name], values[name], path)
             elif (default := signature.parameters[name].default) is inspect.Parameter.empty:
                 known = ", ".join(signature.options)
                 problems.append(OptionError(f"option {name!r} is missing", hint=f"options are: {known}"))
@@ -118,6 +115,47 @@ def _arguments(signature: Signature, given: Given) -> dict[str, Any]:
     if signature.open:
         arguments.update({name: value for name, value in values.items() if name not in arguments})
     return arguments
+
+
+def _checked(kind: Any, value: Any, path: KeyPath) -> Any:
+    """`value` as `kind`. Raises an ExceptionGroup of OptionErrors."""
+    found = _as_it_is(kind, value)
+    if found is not _UNSURE:
+        return found
+    from pipeline.stages.typed import checked  # noqa: PLC0415 - pydantic: a third of a worker's start
+
+    return checked(kind, value, path)
+
+
+def _as_it_is(kind: Any, value: Any) -> Any:
+    """What strict validation would give where that is plain to see: most options are text for `str` or `Path`."""
+    if kind is Any or (kind in (str, int, float, bool) and type(value) is kind):
+        return value
+    if kind is Path and type(value) is str:
+        return Path(value)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal and type(value) is str and value in arguments:
+        return value
+    if origin is list and type(value) is list:
+        found = [_as_it_is(arguments[0], one) for one in value]
+        return _UNSURE if _UNSURE in found else found
+    if origin is dict and type(value) is dict and arguments[0] is str and all(type(name) is str for name in value):
+        named = {name: _as_it_is(arguments[1], one) for name, one in value.items()}
+        return _UNSURE if _UNSURE in named.values() else named
+    return _UNSURE
+
+
+def _told(factory: Callable[..., Any], value: Any, error: ValueError) -> Exception:
+    """The errors of a pydantic model in our words; any other ValueError is what it is."""
+    if "pydantic" not in sys.modules:
+        return error
+    from pipeline.stages.typed import ValidationError, told  # noqa: PLC0415 - see above
+
+    return (
+        ExceptionGroup("options", told(factory, value, error.errors(), ()))
+        if isinstance(error, ValidationError)
+        else error
+    )
 
 
 def _by_name(signature: Signature, given: Given) -> tuple[dict[str, Any], list[OptionError]]:

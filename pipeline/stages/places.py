@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.errors import Mark, OptionError, Problem
-from pipeline.stages.typed import KeyPath
 
+KeyPath: TypeAlias = tuple[str | int, ...]
 Locate: TypeAlias = Callable[[KeyPath], Mark | None]
 
 

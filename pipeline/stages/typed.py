@@ -10,15 +10,16 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from pipeline.errors import OptionError
 from pipeline.stages.faults import short
+from pipeline.stages.places import KeyPath
 
-KeyPath: TypeAlias = tuple[str | int, ...]
+Secret = SecretStr
 
 _EXPECTED: Final = {
     "bool_type": "expected true or false",

@@ -19,7 +19,7 @@ from pipeline.stages.faults import short
 MAX_DEPTH: Final = 50  # containers within one another; also what ends a container that holds itself
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # of msgpack, in which results travel
 _PLAIN: Final = frozenset({type(None), bool, date, datetime})  # any value of these will do
-_TEXTS: Final = ({str}, set())  # the kinds in a list of texts
+_TEXTS: Final[tuple[set[type], ...]] = ({str}, set())  # the kinds in a list of texts
 _json: Final = msgspec.json.Encoder(decimal_format="number")
 
 

@@ -27,8 +27,7 @@ from pipeline.stages.faults import describe, short
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import MAX_BODY, RuleBook
 from pipeline.stages.page import RunInfo
-from pipeline.stages.places import Locate, key_text
-from pipeline.stages.typed import KeyPath
+from pipeline.stages.places import KeyPath, Locate, key_text
 from pipeline.workers import notes
 
 JOB: Final = "pipeline.stages.worker:start"

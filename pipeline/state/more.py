@@ -39,6 +39,8 @@ class _More(msgspec.Struct, omit_defaults=True):
     rule_limit: tuple[str, int] | None = None
 
 
+_HEADERS: Final = b"\xa7headers"  # the key, as msgpack has it, of a request that has any
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_More).decode
 _PLAIN: Final = _More()
@@ -51,9 +53,11 @@ def digest(value: str) -> str:
 
 def hidden_links(links: bytes, secret_names: Collection[str] = SECRET_HEADERS) -> bytes:
     """Packed requests with every secret header's value replaced by `HIDDEN` and its digest."""
+    if _HEADERS not in links:
+        return links  # nearly always: nothing is looked at
     lower = links.lower()
     if not any(name.encode() in lower for name in secret_names):
-        return links  # nearly always: nothing is unpacked
+        return links
     requests = unpack_links(links)
     for request in requests:
         for name, value in request.headers.items():

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, field_validator
 
 from pipeline.errors import OptionError
-from pipeline.stages.options import Given, Secret, build
+from pipeline.stages.options import Given, build
 from pipeline.stages.page import RunInfo
-from pipeline.stages.typed import checked
+from pipeline.stages.typed import Secret, checked
 
 RUN = RunInfo("run-7", datetime(2026, 3, 4, 5, 6, tzinfo=UTC), "shop", getLogger("hookline.plugin"))
 
