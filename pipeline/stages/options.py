@@ -149,13 +149,13 @@ def _told(factory: Callable[..., Any], value: Any, error: ValueError) -> Excepti
     """The errors of a pydantic model in our words; any other ValueError is what it is."""
     if "pydantic" not in sys.modules:
         return error
-    from pipeline.stages.typed import ValidationError, told  # noqa: PLC0415 - see above
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
 
-    return (
-        ExceptionGroup("options", told(factory, value, error.errors(), ()))
-        if isinstance(error, ValidationError)
-        else error
-    )
+    from pipeline.stages.typed import told  # noqa: PLC0415
+
+    if not isinstance(error, ValidationError):
+        return error
+    return ExceptionGroup("options", told(factory, value, error.errors(), ()))
 
 
 def _by_name(signature: Signature, given: Given) -> tuple[dict[str, Any], list[OptionError]]:
