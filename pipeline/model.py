@@ -173,6 +173,7 @@ class PageResult(msgspec.Struct):
     dead: list[DeadLetter] = []
     fault: Fault | None = None
     seconds: dict[str, float] = {}  # plugin -> time spent in its hooks
+    slow: dict[str, float] = {}  # "plugin.hook" -> seconds, of calls that took long
     missing: dict[str, int] = {}  # "type.field" -> items without that value
     links_found: int = 0  # valid links before equal ones were put together
     bad_links: int = 0  # references that give no URL
@@ -194,6 +195,7 @@ class PackedPage(msgspec.Struct, omit_defaults=True):
     dropped: dict[str, int] = {}
     dead: list[DeadLetter] = []
     seconds: dict[str, float] = {}
+    slow: dict[str, float] = {}
     missing: dict[str, int] = {}
     links_found: int = 0
     bad_links: int = 0

@@ -54,6 +54,7 @@ def pack(result: PageResult) -> PackedPage:
         dropped=result.dropped,
         dead=result.dead,
         seconds=result.seconds,
+        slow=result.slow,
         missing=result.missing,
         links_found=result.links_found,
         bad_links=result.bad_links,

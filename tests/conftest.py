@@ -20,6 +20,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
+# Most tests ask what a run does, not where: two processes less make each of them half a second shorter. Those that are
+# about workers say how many. And what a shell says against compiled modules would make every start of the command slow.
+os.environ["HOOKLINE_WORKERS"] = "0"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 REPO = Path(__file__).resolve().parent.parent
 Command: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 

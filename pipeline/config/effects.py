@@ -15,7 +15,6 @@ from pipeline.errors import Problem
 
 WITHOUT_EFFECT = frozenset(
     (
-        "workers=auto",
         "fetch.conditional",
         "seeds.*.sitemap",
         "seeds.*.feed",

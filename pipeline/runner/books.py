@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pipeline.model import PackedPage
-from pipeline.runner.summary import LinkCounts
+from pipeline.runner.summary import LinkCounts, SlowHook
 
 MOST_MESSAGES = 100  # of one plugin that are told apart
 OTHER = "other errors"
@@ -32,6 +32,7 @@ class Books(msgspec.Struct):
     by_type: dict[str, int] = {}
     missing: dict[str, int] = {}
     plugin_seconds: dict[str, float] = {}
+    slow: dict[str, SlowHook] = {}  # by "plugin.hook"
     faults: dict[str, dict[str, int]] = {}  # plugin -> "hook: message" -> pages or items
     parsed: int = 0  # pages that plugins have seen
     faulty: dict[str, int] = {}  # plugin -> pages on which it failed
@@ -60,10 +61,15 @@ class Books(msgspec.Struct):
         messages = self.faults.setdefault(plugin, {})
         add(messages, message if message in messages or len(messages) < MOST_MESSAGES else OTHER, 1)
 
-    def spend(self, seconds: dict[str, float]) -> None:
+    def spend(self, page: PackedPage, url: str) -> None:
         """Enter the time that plugins took for a page."""
-        for plugin, spent in seconds.items():
+        for plugin, spent in page.seconds.items():
             self.plugin_seconds[plugin] = self.plugin_seconds.get(plugin, 0.0) + spent
+        for hook, spent in page.slow.items():
+            known = self.slow.setdefault(hook, SlowHook())
+            known.pages += 1
+            if spent > known.longest:
+                known.longest, known.url = spent, url
 
 
 def add(counts: dict[str, int], name: str, number: int) -> None:

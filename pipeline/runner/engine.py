@@ -33,7 +33,7 @@ from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.recorder import Recorder
 from pipeline.runner.redirects import Redirector, identity
 from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
-from pipeline.workers.pool import Pool
+from pipeline.workers.inline import Pool
 
 GRACE = 7.5  # seconds that running requests are given when a run stops: eight with the last commit
 WAITING_BYTES = 64 * 1024 * 1024  # bodies fetched but not parsed, before fetching pauses
@@ -115,11 +115,11 @@ class Engine:
         self.loop.run(self.tick)
 
     def watch_memory(self, most: int | None) -> None:
-        """Stop the run, once a second, if the process has more than `most` bytes."""
+        """Stop the run, once a second, if the process and its workers have more than `most` bytes."""
         if most is None:
             return
         now = resident()
-        if now is not None and now > most:
+        if now is not None and (now := now + self.pool.memory()) > most:
             self.stop(f"memory: {now >> 20} MiB of {most >> 20} MiB are in use")
         else:
             self.loop.call_later(1.0, lambda: self.watch_memory(most))
@@ -231,7 +231,7 @@ class Engine:
         while done:
             (flight, response), page = done.popleft()
             hit("after_parse")
-            self._charge(page)
+            self._charge(page, flight.entry.request.url)
             fate, detail = page_fate(page)
             if fate == "fetched" and page.refresh is not None:
                 self.redirector.follow(flight.entry, 302, page.refresh, flight.cookies, self.loop.now)
@@ -252,10 +252,10 @@ class Engine:
             new += frontier.add(request, mark, parent=entry)
         self.books.take_links(page.links_found, new, page.bad_links)
 
-    def _charge(self, page: PackedPage) -> None:
+    def _charge(self, page: PackedPage, url: str) -> None:
         """Enter what plugins did wrong on a page; the run ends if one of them has used up its budget."""
         books = self.books
-        books.spend(page.seconds)
+        books.spend(page, url)
         books.parsed += 1
         faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
         faults = [fault for fault in faults if fault.fate == "failed:plugin"]  # else the page is to blame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +17,10 @@ from pipeline.stages.page import RunInfo
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess, StoreSetup
 from pipeline.stages.worker import JOB, WorkerSetup, packed
-from pipeline.workers.pool import InlinePool, Pool, WorkerPool
+from pipeline.workers.inline import InlinePool, Pool
+from pipeline.workers.pool import WorkerPool
 
+MOST = 8  # worker processes that `auto` stands for
 SUMMARY = "pipeline.runner.summary:Summary"  # what stores get when they commit
 
 
@@ -128,5 +131,16 @@ def make_stager(
 
 
 def processes(given: int | Literal["auto"]) -> int:
-    """How many processes run the plugins; 0: this one. `auto` is 0 for now."""
-    return 0 if given == "auto" else given
+    """How many processes run the plugins; 0: this one.
+
+    `auto` is what HOOKLINE_WORKERS says, else as many as the process may use processors, up to `MOST`.
+    """
+    if given != "auto":
+        return given
+    told = os.environ.get("HOOKLINE_WORKERS", "auto")
+    return int(told) if told.isdecimal() else min(usable_processors(), MOST)
+
+
+def usable_processors() -> int:
+    """How many this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -34,6 +34,7 @@ def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     summary.missing = dict(sorted(books.missing.items()))
     summary.items = crawled(books)
     summary.plugins = _plugins(books)
+    summary.slow_hooks = books.slow
     try:
         summary.hosts = writer.call(requests.fates_by_host)
         found = writer.call(requests.problems, MOST_PROBLEMS)

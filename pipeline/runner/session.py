@@ -197,7 +197,11 @@ class Session:
                     stopped=signals.came,
                     balances=lambda summary: not summary.imbalance(),
                 )
-                if publish(publisher):
+                try:
+                    visible = publish(publisher)
+                finally:
+                    summary.spend(stager.seconds)
+                if visible:
                     self.status = "published"
                     return []
         except StoppedError:
@@ -260,6 +264,7 @@ class Session:
     def _settle(self, job: Job, codes: list[int], seconds: float) -> None:
         summary = job.summary
         summary.seconds = round(seconds, 3)
+        summary.spend(job.host.spent())
         for plugin, longest in job.host.slow.items():
             summary.notes.append(f"plugin {plugin} held up all fetching: prepare_request took {longest * 1000:.0f} ms")
         for problem in summary.imbalance():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from pipeline.runner.checks import Verdict
@@ -49,6 +51,14 @@ class PluginCost(msgspec.Struct):
     errors: dict[str, int] = {}
 
 
+class SlowHook(msgspec.Struct):
+    """A hook that took half a second or more for a page: on how many pages, the longest time, and on which page."""
+
+    pages: int = 0
+    longest: float = 0.0
+    url: str = ""
+
+
 class Summary(msgspec.Struct):
     """One run. Times are UTC ISO 8601, durations seconds, sizes bytes. Encoded as JSON it is the report file."""
 
@@ -79,9 +89,16 @@ class Summary(msgspec.Struct):
     hosts: dict[str, dict[str, int]] = {}
     problems: list[UrlProblem] = []
     plugins: dict[str, PluginCost] = {}
+    slow_hooks: dict[str, SlowHook] = {}
     outputs: list[str] = []
     notes: list[str] = []
     errors: list[str] = []
+
+    def spend(self, seconds: Mapping[str, float]) -> None:
+        """Add time that plugins took outside page jobs."""
+        for plugin, spent in seconds.items():
+            cost = self.plugins.setdefault(plugin, PluginCost())
+            cost.seconds = round(cost.seconds + spent, 6)
 
     def imbalance(self) -> list[str]:
         """What does not add up (spec, section 3, "The books must balance"); empty when all is well."""

@@ -24,6 +24,7 @@ from pipeline.stages.faults import clean, fault, short
 from pipeline.stages.hookspecs import HOOKS
 from pipeline.stages.values import UnfitError, as_json, settled, snapshot
 
+SLOW: Final = 0.5  # seconds of one hook on one page that are told
 NO_RULE: Final = -1  # the item rule of a plugin's own items; they sort before declared ones
 
 
@@ -89,6 +90,13 @@ def add(seconds: dict[str, float], plugin: str, spent: float) -> None:
     seconds[plugin] = seconds.get(plugin, 0.0) + spent
 
 
+def clock(step: Step, spent: float, result: PageResult) -> None:
+    """Enter the time that a step took for a page."""
+    add(result.seconds, step.plugin, spent)
+    if spent >= SLOW:
+        result.slow[f"{step.plugin}.{step.hook}"] = round(spent, 3)
+
+
 # --- items -----------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +132,7 @@ class ItemChain:
                 if entries:
                     start = perf_counter()
                     entries = self._step(step, entries, result)
-                    add(result.seconds, step.plugin, perf_counter() - start)
+                    clock(step, perf_counter() - start, result)
         records = [self._record(entry, result) for entry in entries]
         return [record for record in records if record is not None]
 

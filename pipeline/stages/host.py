@@ -196,6 +196,13 @@ class Host:
         """One page with a runner made for it; for one page by hand. A crawl keeps a `page_runner`."""
         return self.page_runner()(job)
 
+    def spent(self) -> dict[str, float]:
+        """Seconds in each plugin's hooks of this process, page jobs apart."""
+        total = dict(self.seconds)
+        for store in self.stores:
+            add(total, store.name, store.seconds)
+        return {plugin: seconds for plugin, seconds in total.items() if seconds}
+
     def single_chain(self) -> SingleChain | None:
         """The filters that run at publish, for one item at a time, from the start; None if there are none.
 

@@ -15,7 +15,7 @@ from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
 from pipeline.errors import FetchError
 from pipeline.fetch.content import decode
 from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request
-from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, add, count, drop_reason
+from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
 from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
 from pipeline.stages.links import PageLinks, RuleBook, check_request
@@ -60,7 +60,7 @@ class PageRunner:
             if result.verdict == "ok":
                 self._read(page, job, result)
         except PageFaultError as failed:
-            return PageResult(fault=failed.fault, seconds=result.seconds)
+            return PageResult(fault=failed.fault, seconds=result.seconds, slow=result.slow)
         return result
 
     def _page(self, job: PageJob) -> Page:
@@ -179,4 +179,4 @@ def _guarded(step: Step, result: PageResult, call: Callable[..., Any], *argument
     except BaseException as error:
         raise PageFaultError(step.charge(error)) from None
     finally:
-        add(result.seconds, step.plugin, perf_counter() - start)
+        clock(step, perf_counter() - start, result)

@@ -95,6 +95,7 @@ class Stager:
         run: str = "",
     ) -> None:
         self.stores = stores
+        self.seconds: dict[str, float] = {}  # of other processes
         self._single = single
         self._keys = keys or {}
         self._eaches = eaches or {}

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 from pipeline.errors import StorageError
@@ -59,6 +60,7 @@ class BoundStore:
         self.path = path
         self._hooks = hooks
         self._file = file
+        self.seconds = 0.0  # spent in its hooks
         self._idle = False  # nothing was staged since the last commit or abort
         self._failure: StorageError | None = None  # of a commit; its stage may be half done
 
@@ -106,12 +108,15 @@ class BoundStore:
         call = self._hooks.get(hook)
         if call is None:
             return
+        start = perf_counter()
         try:
             call(argument)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise StorageError(self._message(doing, error)) from error
+        finally:
+            self.seconds += perf_counter() - start
 
     def _message(self, doing: str, error: BaseException) -> str:
         where = f" ({self.path})" if self.path is not None else ""

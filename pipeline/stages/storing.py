@@ -45,7 +45,7 @@ class Order(msgspec.Struct, omit_defaults=True):
 
 
 class Done(msgspec.Struct, omit_defaults=True):
-    """What came of it. `failed`: why a store could not."""
+    """What came of it. `failed`: why a store could not; `seconds`: spent in each plugin's hooks so far."""
 
     staged: Staged | None = None
     failed: str | None = None
@@ -65,6 +65,7 @@ class StoreProcess:
 
     def __init__(self, stores: Sequence[Store], setup: StoreSetup) -> None:
         self.stores = stores
+        self.seconds: dict[str, float] = {}
         self._caller = Caller(JOB, _encode(setup))
         self._there = [store for store in stores if isinstance(store, BoundStore)]
         self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
@@ -122,6 +123,7 @@ class StoreProcess:
             raise StorageError(
                 f"the store process {error}; what was not put in place is delivered next time"
             ) from error
+        self.seconds = done.seconds
         if done.failed is not None:
             raise StorageError(done.failed)
         return done
@@ -140,6 +142,7 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     clerk = Clerk(
         Stager(host.stores, single=host.single_chain(), keys=plan.keys, eaches=plan.eaches, run=host.run.id),
         getattr(import_module(module), name),
+        host.spent,
     )
     return lambda order: _encode(clerk.do(_order(order)))
 
@@ -151,21 +154,25 @@ def _noted(plugin: str, hook: str, call: Callable[..., Any]) -> Callable[..., An
 class Clerk:
     """Does what the parent orders."""
 
-    def __init__(self, stager: Stager, summary: type[Any]) -> None:
+    def __init__(self, stager: Stager, summary: type[Any], spent: Callable[[], dict[str, float]]) -> None:
         self._stager = stager
         self._summary = summary
+        self._spent = spent
 
     def do(self, order: Order) -> Done:
         """One order."""
+        done = Done()
         try:
-            return self._do(order)
+            done.staged = self._do(order)
         except StorageError as error:
-            return Done(failed=str(error))
+            done.failed = str(error)
+        done.seconds = self._spent()
+        return done
 
-    def _do(self, order: Order) -> Done:
+    def _do(self, order: Order) -> Staged | None:
         stager = self._stager
         if order.what == "stage":
-            return Done(staged=stager.stage(order.pages))
+            return stager.stage(order.pages)
         if order.what == "feed":
             stager.feed_again(order.data)
         elif order.what == "finish":
@@ -177,4 +184,4 @@ class Clerk:
                 stager.stores[place].abort(order.reason)
         else:
             self._stager = stager.only([stager.stores[place] for place in order.places])
-        return Done()
+        return None

@@ -1,7 +1,6 @@
-"""Pools that run page jobs: a job goes in, a result comes out of `done`. They know nothing of plugins or the crawl.
+"""Page jobs in processes of their own, in the caller's loop: a job goes in, a result comes out of `done`.
 
-`InlinePool` runs each job in the calling process, at once. `WorkerPool` has processes for them, in the caller's loop;
-whoever submits cannot tell the two apart.
+It knows nothing of plugins or the crawl.
 
 *A page is never lost and nobody else's page suffers.* A worker has several jobs in its channel and works on the first.
 If it dies, or has to be killed, the first is to blame: it is tried once more, alone in a fresh worker, and if that dies
@@ -18,8 +17,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -41,50 +39,6 @@ _BUFFER: Final = 256 * 1024
 _NUMBERS: Final = 2**32 - 1
 _decode: Final = msgspec.msgpack.Decoder(PackedPage).decode
 _decode_failed: Final = msgspec.msgpack.Decoder(Failed).decode
-
-
-class Pool(Protocol):
-    """What both pools are to those who submit."""
-
-    done: deque[tuple[Any, PackedPage]]
-    waiting_bytes: int
-    busy: int
-    error: HooklineError | None
-    counts: Counter[str]
-
-    def start(self) -> None: ...
-    def submit(self, token: Any, job: PageJob) -> None: ...
-    def close(self) -> None: ...
-
-
-class InlinePool:
-    """Run jobs in this process: `submit` returns when the job is done. For `workers: 0`, tests and debuggers.
-
-    `waiting_bytes` (bodies submitted and not yet worked on) and `busy` (jobs under way) are always 0 between calls.
-    An exception out of `run` is a bug of the framework, since plugins' end as `PackedPage.fault`; it is let through.
-    """
-
-    def __init__(self, run: Callable[[PageJob], PackedPage]) -> None:
-        self._run = run
-        self._closed = False
-        self.done: deque[tuple[Any, PackedPage]] = deque()
-        self.waiting_bytes = 0
-        self.busy = 0
-        self.error: HooklineError | None = None
-        self.counts: Counter[str] = Counter()
-
-    def start(self) -> None:
-        """Nothing is to be started."""
-
-    def submit(self, token: Any, job: PageJob) -> None:
-        """Work on `job` and put (token, result) into `done`. Raises RuntimeError after `close`."""
-        if self._closed:
-            raise RuntimeError("the pool is closed")
-        self.done.append((token, self._run(job)))
-
-    def close(self) -> None:
-        """Take no more jobs; results in `done` stay."""
-        self._closed = True
 
 
 class WorkerPool:
@@ -178,6 +132,10 @@ class WorkerPool:
             worker.bury()
         self._workers.clear()
         self._unreaped.clear()
+
+    def memory(self) -> int:
+        """Bytes that the workers have in memory."""
+        return sum(worker.memory() for worker in self._workers)
 
     def _dispatch(self) -> None:
         """Give waiting jobs to workers that have room, and start workers that are wanted."""

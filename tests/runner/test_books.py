@@ -6,6 +6,7 @@ import msgspec
 
 from pipeline.model import DeadLetter, Fault, PackedPage
 from pipeline.runner.books import MOST_MESSAGES, OTHER, Books
+from pipeline.runner.summary import SlowHook
 
 
 def filled() -> Books:
@@ -17,7 +18,7 @@ def filled() -> Books:
     for _ in range(2):
         books.take_items(page)
         books.take_links(5, 3, 1)
-        books.spend({"eur": 0.5})
+        books.spend(PackedPage(seconds={"eur": 0.5}, slow={"eur.parse": 0.6}), "http://x.example/")
     books.charge("eur", "process_item: no rate")
     return books
 
@@ -29,6 +30,7 @@ def test_they_add_up() -> None:
     assert (books.by_type, books.missing) == ({"book": 4, "pen": 2}, {"book.price": 2})
     assert (books.links.found, books.links.new, books.links.duplicate, books.bad_links) == (10, 6, 4, 2)
     assert books.plugin_seconds == {"eur": 1.0}
+    assert books.slow == {"eur.parse": SlowHook(2, 0.6, "http://x.example/")}
 
 
 def test_they_come_back_from_the_state_as_they_were() -> None:

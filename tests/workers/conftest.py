@@ -16,7 +16,8 @@ from pipeline.model import PackedPage, PageJob
 from pipeline.stages.host import Host, Use
 from pipeline.stages.page import RunInfo
 from pipeline.stages.worker import JOB, WorkerSetup, packed
-from pipeline.workers.pool import InlinePool, WorkerPool
+from pipeline.workers.inline import InlinePool
+from pipeline.workers.pool import WorkerPool
 
 RUN = RunInfo("r1", datetime(2026, 3, 4, 5, 6, tzinfo=UTC), "shop", logging.getLogger("hookline.plugin"))
 RULES: dict[str, dict[str, Any]] = {

@@ -17,7 +17,8 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.fetch.loop import Loop
 from pipeline.model import PackedPage, PageJob
-from pipeline.workers.pool import InlinePool, WorkerPool
+from pipeline.workers.inline import InlinePool
+from pipeline.workers.pool import WorkerPool
 
 JOBS = '''
 """Jobs for the pool's tests. A worker answers with what the path asks for."""

@@ -1,0 +1,62 @@
+"""What a pool of page jobs is to those who submit, and the simplest one: each job in the calling process, at once.
+
+A job goes in, a result comes out of `done`; whoever submits cannot tell it from `WorkerPool`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pipeline.errors import HooklineError
+from pipeline.model import PackedPage, PageJob
+
+
+class Pool(Protocol):
+    """What both pools are to those who submit."""
+
+    done: deque[tuple[Any, PackedPage]]
+    waiting_bytes: int
+    busy: int
+    error: HooklineError | None
+    counts: Counter[str]
+
+    def start(self) -> None: ...
+    def submit(self, token: Any, job: PageJob) -> None: ...
+    def memory(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class InlinePool:
+    """Run jobs in this process: `submit` returns when the job is done. For `workers: 0`, tests and debuggers.
+
+    An exception out of `run` is a bug of the framework, since plugins' end as `PackedPage.fault`; it is let through.
+    """
+
+    def __init__(self, run: Callable[[PageJob], PackedPage]) -> None:
+        self._run = run
+        self._closed = False
+        # `waiting_bytes` and `busy` are always 0 between calls.
+        self.done: deque[tuple[Any, PackedPage]] = deque()
+        self.waiting_bytes = 0
+        self.busy = 0
+        self.error: HooklineError | None = None
+        self.counts: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Nothing is to be started."""
+
+    def submit(self, token: Any, job: PageJob) -> None:
+        """Work on `job` and put (token, result) into `done`. Raises RuntimeError after `close`."""
+        if self._closed:
+            raise RuntimeError("the pool is closed")
+        self.done.append((token, self._run(job)))
+
+    def memory(self) -> int:
+        """Bytes of other processes: none."""
+        return 0
+
+    def close(self) -> None:
+        """Take no more jobs; results in `done` stay."""
+        self._closed = True
