@@ -18,6 +18,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Parser, Selector, check_selector, compiled, split_pseudo
 from pipeline.stages.encoding import decode, known
+from pipeline.stages.nesting import flattened
 from pipeline.stages.nodes import top_nodes
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Tree:
         if isinstance(markup, bytes):
             name = known(encoding) if encoding else None
             markup = markup.decode(name, "replace") if name else decode(markup)[0]
-        self._doc = LexborHTMLParser(markup)
+        self._doc = LexborHTMLParser(flattened(markup))
         self.root = cast("LexborNode", self._doc.root)
         self._find: Callable[[str, LexborNode], list[LexborNode]] = self._doc.selector.find
         self._top = list(top_nodes(self._doc))

@@ -1,0 +1,61 @@
+"""Markup that nests too deep: every element and text is there, and the page takes no time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pipeline.stages.nesting import DEEPEST, flattened
+from pipeline.stages.tree import Tree
+
+
+def depth_of(tree: Tree, selector: str) -> int:
+    element, depth = tree.select(selector)[0], 0
+    while (element := element.parent) is not None:
+        depth += 1
+    return depth
+
+
+@pytest.mark.parametrize("tag", ["div", "span", "section", "b", "table", "x-y"])
+@pytest.mark.parametrize("closed", [True, False])
+def test_markers_at_any_depth_are_found(tag: str, closed: bool) -> None:
+    count = 100_000 if tag == "div" else 10_000
+    last = count - 1
+    marks = (250, 260, 600, last)
+    parts = [f"<{tag}>" + (f"<i class=m{number}>{number}</i>" if number in marks else "") for number in range(count)]
+    markup = "".join(parts) + (f"</{tag}>" * count if closed else "") + "<h1>after</h1>"
+    start = time.perf_counter()
+    tree = Tree(markup)
+    assert time.perf_counter() - start < 10, "quadratic: half a minute"
+    for number in marks:
+        assert [element.text for element in tree.select(f".m{number}")] == [str(number)]
+    assert [element.text for element in tree.select("h1")] == ["after"]
+    if tag != "table":  # what stands in a table and not in a cell is put before it
+        assert 600 <= depth_of(tree, ".m600") <= DEEPEST
+        assert depth_of(tree, f".m{last}") <= DEEPEST + 4
+    if closed and tag in ("div", "section", "x-y"):
+        assert depth_of(tree, "h1") == 2, "what comes after them is not among them"
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<p>" * 50_000,
+        "<ul>" + "<li>x" * 50_000,
+        "<table>" + "<tr><td>x" * 20_000,
+        "<br>" * 50_000,
+        "<div><p>x</p></div>" * 20_000,
+        "<div>" * DEEPEST,
+        "a < b " * 10_000,
+    ],
+)
+def test_long_is_not_deep(markup: str) -> None:
+    assert flattened(markup) is markup
+
+
+def test_attributes_and_texts_stay() -> None:
+    markup = "".join(f"<div id=d{number}>t{number} " for number in range(DEEPEST + 500))
+    tree = Tree(markup)
+    assert len(tree.select("div")) == DEEPEST + 500
+    assert tree.select("body")[0].text == Tree(markup.replace("div", "br")).select("body")[0].text
