@@ -103,6 +103,10 @@ class NothingToDoError(HooklineError):
     exit_code = 0
 
 
+class SkippedError(NothingToDoError):
+    """Another run holds the lock, and this one is then not wanted (`if_locked: skip`)."""
+
+
 class LockedError(HooklineError):
     """Another run holds the state folder, or an output."""
 

@@ -24,6 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pipeline.packing",
         "pipeline.failpoints",
         "pipeline.collector",
+        "pipeline.logs",
     ),
     ("pipeline.fetch.http1", "pipeline.fetch.content", "pipeline.crawl", "pipeline.workers.framing"),
     ("pipeline.fetch.loop",),

@@ -6,31 +6,58 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from pipeline.errors import HooklineError
+from pipeline.errors import ConfigError, HooklineError, Problem
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _STORAGE_FAILED = 5  # of the table of exit codes
+_CALLS = 3  # of a traceback that are told where there is room for ten lines only
+_BUG = "internal error: this is a bug of Hookline; please report it with the lines above"
 
 
-def tell(error: Exception) -> int:
-    """Say what happened; the exit code. An error of ours has both; anything else is our bug: a traceback and 70."""
+class Fault(NamedTuple):
+    """What an exception came to: `whole` is the traceback of a bug of ours, `calls` the end of it."""
+
+    code: int
+    lines: Sequence[str]
+    problems: Sequence[Problem] = ()
+    calls: Sequence[str] = ()
+    whole: str = ""
+
+
+def fault_of(error: Exception) -> Fault:
+    """Look at an exception. One of ours has message and exit code; anything else but a full disk is our bug: 70."""
     if isinstance(error, HooklineError):
-        click.echo(str(error), err=True)
-        return error.exit_code
+        problems = error.problems if isinstance(error, ConfigError) else ()
+        return Fault(error.exit_code, str(error).splitlines(), problems)
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EPIPE:  # as in `hookline fetch ... | head`: who reads has seen enough
         _drop_stdout()
-        return _STORAGE_FAILED
+        return Fault(_STORAGE_FAILED, ())
     if number in _DISK_FULL:
         _drop_stdout()
-        click.echo(f"the output cannot be written: {os.strerror(number or 0)}", err=True)
-        return _STORAGE_FAILED
-    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo("internal error: this is a bug of Hookline; please report it with the lines above", err=True)
-    return HooklineError.exit_code
+        return Fault(_STORAGE_FAILED, [f"the output cannot be written: {os.strerror(number or 0)}"])
+    frames = traceback.extract_tb(error.__traceback__)[-_CALLS:]
+    calls = [f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}" for frame in frames]
+    message = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    whole = "".join(traceback.format_exception(error))
+    return Fault(HooklineError.exit_code, [message], calls=calls, whole=whole)
+
+
+def tell(error: Exception) -> int:
+    """Say what happened, all of it; the exit code."""
+    fault = fault_of(error)
+    if fault.whole:
+        click.echo(fault.whole + _BUG, err=True)
+    else:
+        for line in fault.lines:
+            click.echo(line, err=True)
+    return fault.code
 
 
 def _drop_stdout() -> None:

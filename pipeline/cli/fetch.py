@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.terminal import printable
+from pipeline.logs import printable
 from pipeline.config import load
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Request

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.cli.terminal import printable
+from pipeline.logs import printable
 from pipeline.stages.listing import list_plugins
 
 

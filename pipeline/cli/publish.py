@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from pipeline.cli import terminal
-from pipeline.cli.log import set_up_logging
 from pipeline.cli.overrides import parse_overrides, set_option
+from pipeline.cli.voice import Voice
 from pipeline.config import load
 from pipeline.runner.release import release
 from pipeline.runner.signals import Forced
@@ -29,7 +29,7 @@ def publish(config: Path, run: str | None, overrides: tuple[str, ...], force: bo
     Without RUN: the run whose publish was interrupted, else the newest candidate. Exit code 0, also where there is
     nothing to publish; 1 if a check fails and --force is not given.
     """
-    set_up_logging(0, quiet)
+    Voice(quiet=quiet)  # for the loggers
     loaded = load(config, overrides=parse_overrides(overrides))
     say = (lambda line: None) if quiet else (lambda line: terminal.say([f"{loaded.config.name}: {line}"]))
     try:

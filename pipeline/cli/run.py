@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pipeline.cli import terminal
-from pipeline.cli.log import set_up_logging
 from pipeline.cli.overrides import parse_overrides, set_option
-from pipeline.cli.running import duration, file_of, run_flags, run_one
-from pipeline.config import Loaded, check_names, load_many
+from pipeline.cli.running import Runner, run_flags
+from pipeline.config import Loaded, check_names, expand, load_many
+from pipeline.crawl.scope import Pattern
 from pipeline.errors import ConfigError
-from pipeline.runner.build import Options
 from pipeline.runner.summary import worst
 
 
@@ -22,6 +22,7 @@ from pipeline.runner.summary import worst
 @set_option
 @click.option("--fresh", is_flag=True, help="Drop an interrupted run and begin a new one.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Fetch at most N pages.")
+@click.option("--only", metavar="GLOB", help="Follow only links whose path fits GLOB, or re:REGEX; seeds are fetched.")
 @click.option("--dry-run", is_flag=True, help="Fetch, parse and filter; write no output. With -o - items are printed.")
 @run_flags
 def run(
@@ -30,51 +31,43 @@ def run(
     overrides: tuple[str, ...],
     fresh: bool,
     limit: int | None,
-    time_limit: str | None,
-    output: str | None,
-    report: Path | None,
+    only: str | None,
     dry_run: bool,
-    strict: bool,
-    verbose: int,
-    quiet: bool,
+    **flags: Any,
 ) -> None:
     """Run each CONFIG: crawl, check, publish. A directory means every *.yaml in it that does not start with _.
 
     A run that was interrupted goes on. The exit code is the verdict; see docs/commands.md for the table.
     """
-    set_up_logging(verbose, quiet)
-    options = Options(
-        limit=limit,
-        time_limit=duration(time_limit),
-        output=file_of(output),
-        report=report,
-        dry_run=dry_run,
-        strict=strict,
-        fresh=fresh,
-    )
-    found = load_many(configs, overrides=parse_overrides(overrides))
-    if len(found) > 1 and (output or report):
+    runner = Runner.of(flags, fresh=fresh, limit=limit, only=_pattern(only), dry_run=dry_run)
+    files = expand(configs)
+    found = load_many(files, overrides=parse_overrides(overrides))
+    if len(found) > 1 and (flags["output"] or flags["report"]):
         raise click.UsageError("-o and --report write one file and go with one config only")
-    sys.exit(_run_all(one_name_each(found), options, quiet=quiet, to_stdout=output == "-"))
+    sys.exit(_run_all(runner, files, one_name_each(found)))
 
 
-def _run_all(found: list[Loaded | ConfigError], options: Options, *, quiet: bool, to_stdout: bool) -> int:
+def _run_all(runner: Runner, files: Sequence[Path], found: Sequence[Loaded | ConfigError]) -> int:
     """One after another, whatever becomes of each; only a signal is meant for the whole command."""
     codes = []
-    for number, each in enumerate(found, 1):
-        if isinstance(each, ConfigError):
-            terminal.say(str(each).splitlines())
-            codes.append(each.exit_code)
-            continue
-        ending = run_one(each, options, quiet=quiet, to_stdout=to_stdout)
+    for number, (file, each) in enumerate(zip(files, found, strict=True), 1):
+        ending = runner.run(file, each)
         codes.append(ending.code)
         left = [one for one in found[number:] if isinstance(one, Loaded)]
         if ending.by_signal and left:
             names = ", ".join(one.config.name for one in left[:5]) + (" ..." if len(left) > 5 else "")
-            terminal.say([f"stopped by a signal; not started: {names}"])
+            runner.voice.tell(f"stopped by a signal; not started: {names}")
         if ending.by_signal:
             break
     return worst(codes)
+
+
+def _pattern(text: str | None) -> str | None:
+    """A glob or re:REGEX that compiles; a usage error for any other."""
+    try:
+        return text if text is None or Pattern(text) else None
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise click.UsageError(f"--only wants a glob on the path such as /books/** or re:REGEX: {error}") from None
 
 
 def one_name_each(found: list[Loaded | ConfigError]) -> list[Loaded | ConfigError]:

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 
 import click
 
+from pipeline.cli.faults import Fault
+from pipeline.logs import printable
 from pipeline.runner.summary import Summary
 
 MOST_LINES = 10
+LONGEST_PROBLEM = 1024  # characters of a line that says what is wrong with a config
 
 GOES_ON = (3, 5, 6)  # what such a run has done is kept
 
@@ -22,13 +25,8 @@ MEANING = {
     5: "a store failed",
     6: "a plugin failed too often; nothing was published",
     70: "internal error",
+    75: "another run holds the lock; nothing was done",
 }
-
-
-def printable(text: str, most: int = 300) -> str:
-    """Text from elsewhere, made safe for a terminal and a log: control and bidirectional characters are escaped."""
-    safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:most])
-    return safe + ("..." if len(text) > most else "")
 
 
 def success_lines(summary: Summary) -> list[str]:
@@ -50,24 +48,41 @@ def failure_lines(summary: Summary, *, config: str, report: str | None, command:
     """
     code = summary.exit_code
     why = f" ({summary.stopped})" if summary.stopped and code == 3 else ""
-    head = [f"{summary.name}: {MEANING.get(code, 'failed')}{why} [exit {code}]"]
-    tail = [f"  report: {report}"] if report else []
-    tail.extend(f"  {line}" for line in _next(summary, config, command))
-    reasons = [f"  {line}" for line in [*summary.errors, *_checks(summary), *_fates(summary), *_plugins(summary)]]
-    room = MOST_LINES - len(head) - len(tail)
-    if len(reasons) > room:
-        reasons = [*reasons[: room - 1], f"  ... and {len(reasons) - room + 1} more reasons"]
-    return [printable(line) for line in [*head, *reasons, *tail]]
+    head = f"{summary.name}: {MEANING.get(code, 'failed')}{why} [exit {code}]"
+    tail = [f"report: {report}"] if report else []
+    tail.extend(_next(summary, config, command))
+    return _within(head, [*summary.errors, *_checks(summary), *_fates(summary), *_plugins(summary)], tail)
 
 
-def note_lines(summary: Summary, *, config: str) -> list[str]:
-    """What a person must know of a run that ended well: that its result waits to be released."""
-    if summary.published:
+def fault_lines(fault: Fault, *, name: str, config: str, whole: bool) -> list[str]:
+    """What there is to say where no run came about, or one broke: as `failure_lines`; `whole`: with all that is known."""
+    if not fault.lines:
         return []
+    quoted = shlex.quote(config)
+    head = f"{name}: {MEANING.get(fault.code, 'failed')} [exit {fault.code}]"
+    if fault.code == 70:
+        calls = fault.whole.splitlines() if whole else ["Traceback, innermost call last:", *fault.calls, *fault.lines]
+        more = f"please report it with the lines above; next: hookline run {quoted} -v shows all of them"
+        return [head, *(f"  {line}" for line in calls), f"  this is a bug of Hookline: {more}"]
+    following = {2: f"hookline check {quoted}", 75: f"hookline runs {quoted}"}.get(fault.code, f"hookline run {quoted}")
+    lines = _within(head, fault.lines, [f"next: {following}"], most=LONGEST_PROBLEM, all_of_them=whole)
+    return [line.strip() for line in lines[:-1]] + lines[-1:] if fault.problems else lines  # editors look for FILE:LINE
+
+
+def kept_back(config: str) -> str:
+    """What a person must know of a run that ended well: that its result waits to be released."""
     how = f"hookline publish {shlex.quote(config)}"
-    return [
-        f"{summary.name}: the published result stays, since this run saw only a part; to publish what it found: {how}"
-    ]
+    return f"the published result stays, since this run saw only a part; to publish what it found: {how}"
+
+
+def _within(
+    head: str, reasons: Sequence[str], tail: Sequence[str], *, most: int = 300, all_of_them: bool = False
+) -> list[str]:
+    """Head, reasons and tail in at most ten lines."""
+    room = len(reasons) if all_of_them else MOST_LINES - 1 - len(tail)
+    if len(reasons) > room:
+        reasons = [*reasons[: room - 1], f"... and {len(reasons) - room + 1} more reasons"]
+    return [printable(line, most) for line in [head, *(f"  {line}" for line in [*reasons, *tail])]]
 
 
 def _next(summary: Summary, config: str, command: str) -> list[str]:

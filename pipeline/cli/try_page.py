@@ -11,7 +11,8 @@ import msgspec
 
 from pipeline.cli.output import print_items
 from pipeline.cli.overrides import parse_overrides
-from pipeline.cli.terminal import printable, say
+from pipeline.cli.terminal import say
+from pipeline.logs import printable
 from pipeline.config import Loaded, load
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Item, PageJob, PageResult, Request

@@ -38,8 +38,6 @@ WITHOUT_EFFECT = frozenset(
         "store.*.*.only",
         "checks",
         "on_check_failure",
-        "if_locked",
-        "schedule",
         "notify",
         "archive",
         "tests",

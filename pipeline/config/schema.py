@@ -69,15 +69,11 @@ def _version(value: Any) -> Any:
 
 
 def _if_locked(value: str) -> str:
-    word, sign, wait = value.partition("=")
-    if word in ("fail", "skip") and not sign:
-        return value
     try:
-        if word == "wait" and sign and units.seconds(wait) >= 0:
-            return value
-    except ValueError:
-        pass
-    raise expected("fail, skip or wait=DURATION such as wait=10m")
+        units.if_locked(value)
+    except ValueError as error:
+        raise expected(error.args[0], f"did you mean '{error.args[1]}'?" if error.args[1] else "") from None
+    return value
 
 
 def _schedule(value: str) -> str:

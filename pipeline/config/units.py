@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Literal, NamedTuple, cast
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s?(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -28,6 +28,7 @@ _MAX_TEXT = 40
 DURATION = "a duration such as 500ms, 5s, 10m, 2h or 1d"
 SIZE = "a size such as 64KiB, 8MiB or 2GiB, or a number of bytes"
 PERCENT = "a percentage such as 10%"
+IF_LOCKED = "fail, skip or wait=DURATION such as wait=10m"
 
 
 def seconds(value: Any) -> float:
@@ -39,6 +40,27 @@ def seconds(value: Any) -> float:
     if not isinstance(value, (bool, str)) and value == 0:
         return 0.0
     raise ValueError(DURATION, _loose_duration(text))
+
+
+class IfLocked(NamedTuple):
+    """What a run does while another one holds the lock; `wait` in seconds, for `wait` only."""
+
+    word: Literal["fail", "skip", "wait"] = "fail"
+    wait: float = 0.0
+
+
+def if_locked(text: str) -> IfLocked:
+    """`fail`, `skip` or `wait=10m`."""
+    word, sign, wait = text.partition("=")
+    if word in ("fail", "skip") and not sign:
+        return IfLocked(cast("Literal['fail', 'skip']", word))
+    if word == "wait" and sign:
+        try:
+            return IfLocked("wait", seconds(wait))
+        except ValueError:
+            pass
+    near = {"w": "wait=10m", "s": "skip", "f": "fail"}.get(text[:1].lower(), "")
+    raise ValueError(IF_LOCKED, near)
 
 
 def octets(value: Any) -> int:

@@ -80,7 +80,7 @@ class Scope:
     """What a crawl may reach. Seeds (`seed=True`) pass allow, deny, depth and traps, but not the scheme.
 
     `allow_domains` None means: exactly `seed_hosts`, each with and without `www.`, any port; a domain that is given
-    means itself and its subdomains.
+    means itself and its subdomains. `only` has to fit besides whatever `allow` says.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Scope:
         allow_domains: Iterable[str] | None = None,
         allow: Sequence[Pattern] = (),
         deny: Sequence[Pattern] = (),
+        only: Pattern | None = None,
         max_depth: int | None = None,
         max_path_repetition: int | None = 2,
         max_params: int | None = 20,
@@ -100,6 +101,7 @@ class Scope:
         self._hosts: dict[str, bool] = {}  # authority -> answer; as many as there are authorities in links
         self.allow = tuple(allow)
         self.deny = tuple(deny)
+        self.only = only
         self.max_depth = max_depth
         self.max_path_repetition = max_path_repetition
         self.max_params = max_params
@@ -148,6 +150,8 @@ class Scope:
 
     def _path_allowed(self, url: str) -> bool:
         if self.allow and not any(pattern.matches(url) for pattern in self.allow):
+            return False
+        if self.only is not None and not self.only.matches(url):
             return False
         return not any(pattern.matches(url) for pattern in self.deny)
 

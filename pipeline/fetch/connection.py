@@ -57,7 +57,7 @@ from pipeline.fetch.tls import Peer
 from pipeline.fetch.wire import Wire
 from pipeline.model import Failure, Response
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("hookline.fetch")
 
 NEW: Final = "NEW"
 RESOLVING: Final = "RESOLVING"
@@ -360,7 +360,7 @@ class Connection:
             return self._prologue.eof()
         explained = faults.from_exception(error, host=self.route.origin.host, connected=self._opening is None)
         if explained.reason == "internal":
-            _log.error("fault of Hookline on %r", self, exc_info=error)
+            _log.critical("fault of Hookline on %r", self, exc_info=error)
         return explained
 
     def _fail(self, error: FetchError) -> None:

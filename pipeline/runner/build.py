@@ -62,19 +62,22 @@ class Options:
     """What the command line or `pipeline.run` adds to a config. Times in seconds."""
 
     limit: int | None = None
+    only: str | None = None  # links that this glob or re:REGEX does not fit are left out
     time_limit: float | None = None
     output: Path | None = None  # write the items there too, as JSON Lines
     report: Path | None = None
     dry_run: bool = False
     strict: bool = False
     fresh: bool = False  # drop an interrupted run
+    if_locked: str | None = None  # in place of the config's
+    detailed_exit_code: bool = False  # 10 in place of 0 if data changed
     workers: int | None = None
     retry: str | None = None  # fetch again what failed in the last run: "" for all of it, else a fate or a plugin
 
     @property
     def narrowed(self) -> bool:
         """Whether the run sees less than the config asks for."""
-        return self.limit is not None
+        return self.limit is not None or self.only is not None
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ def build(
     host = load_host(loaded, run, output=options.output, dry_run=options.dry_run)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
-    scope = make_scope(config, seeds)
+    scope = make_scope(config, seeds, options.only)
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
     summary.notes = [str(note) for note in reminders(loaded, seeds)]
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
@@ -148,7 +151,7 @@ def build(
         seeds=seeds,
         stores=[*host.stores, *stores],
         tap=tap,
-        fingerprint=run_fingerprint(loaded, host),
+        fingerprint=run_fingerprint(loaded, host, only=options.only),
         cookies=CookieKeeper(jar) if jar is not None else None,
     )
 
@@ -235,14 +238,15 @@ def _seed_request(url: str, seed: SeedEntry) -> Request:
     return Request(url, method=seed.method, headers=headers, body=body, page=seed.page, seed=True)
 
 
-def make_scope(config: Config, seeds: Iterable[Request]) -> Scope:
-    """`scope:`"""
+def make_scope(config: Config, seeds: Iterable[Request], only: str | None = None) -> Scope:
+    """`scope:`, narrowed by `--only`."""
     scope = config.scope
     return Scope(
         seed_hosts=[host_of(seed.url) for seed in seeds],
         allow_domains=scope.allow_domains,
         allow=[Pattern(text) for text in scope.allow],
         deny=[Pattern(text) for text in scope.deny],
+        only=Pattern(only) if only is not None else None,
         max_depth=scope.max_depth,
         max_path_repetition=scope.traps.max_path_repetition,
         max_params=scope.traps.max_params,

@@ -21,8 +21,8 @@ MAKERS = ("plugins", "parse", "filter")  # the sections whose plugins have a say
 _encode = msgspec.json.Encoder(enc_hook=str).encode  # in the order of the file, which decides that of fields
 
 
-def run_fingerprint(loaded: Loaded, host: Host) -> bytes:
-    """Of seeds, scope, pages, parse, filter and all plugins but stores."""
+def run_fingerprint(loaded: Loaded, host: Host, *, only: str | None = None) -> bytes:
+    """Of seeds, scope, pages, parse, filter and all plugins but stores; and of what narrows the scope for one run."""
     config = loaded.config
     return _hash(
         [seed.model_dump() for seed in config.seeds],
@@ -33,6 +33,7 @@ def run_fingerprint(loaded: Loaded, host: Host) -> bytes:
         [(entry.name, entry.options) for entry in config.parse],
         [(entry.name, entry.options) for entry in config.plugins],
         host.identities((*MAKERS, "seeds")),
+        *([only] if only is not None else []),
     )
 
 

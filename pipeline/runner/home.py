@@ -26,13 +26,16 @@ def state_folder(loaded: Loaded) -> Path:
 
 
 class Home:
-    """An open state: the lock of its folder and the writer of its database. `folder` is None for a dry run."""
+    """An open state: the lock of its folder and the writer of its database. `folder` is None for a dry run.
 
-    def __init__(self, folder: Path | None, *, run: str = "") -> None:
+    Raises LockedError if another process has the folder for more than `wait` seconds.
+    """
+
+    def __init__(self, folder: Path | None, *, run: str = "", wait: float = 0.0) -> None:
         self.folder = folder
         self.fresh = False  # it was found that no run was ever in it
         self._wake: Callable[[], None] | None = None
-        self._lock = Lock.take(folder, run) if folder is not None else None
+        self._lock = Lock.take(folder, run, wait=wait) if folder is not None else None
         try:
             self.writer = Writer(folder / FILE if folder is not None else None, wake=self._answered)
         except BaseException:

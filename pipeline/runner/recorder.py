@@ -10,12 +10,13 @@ than it may cost (contract 1).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline.crawl.frontier import Edge, EndedHost, Entry, Frontier
+from pipeline.crawl.frontier import Changes, Edge, EndedHost, Entry, Frontier
 from pipeline.errors import StateError
 from pipeline.failpoints import hit
 from pipeline.model import Item, PackedPage, Response
@@ -34,6 +35,7 @@ INTERVAL = 0.5  # seconds that a result waits for its transaction
 Tap = Callable[[Item], None]
 
 _json = msgspec.json.Encoder()
+log = logging.getLogger("hookline.fates")
 
 
 class Batch(NamedTuple):
@@ -170,6 +172,8 @@ class Recorder:
         self.books.fates = dict(self._frontier.fates)
         self.books.per_limit = dict(self._frontier.per_limit)
         changes = self._frontier.take_changes()
+        if log.isEnabledFor(logging.DEBUG):
+            _log_fates(changes)
         batch = Batch(
             self._run,
             [_fresh(entry) for entry in changes.fresh],  # as it is now: a moment later an entry may have gone on
@@ -230,6 +234,16 @@ def save(db: Any, batch: Batch) -> None:
     if batch.cookies is not None:
         runs.save_meta(db, "cookies", batch.cookies)
     hit("after_write")
+
+
+def _log_fates(changes: Changes) -> None:
+    """What -vv shows: every URL with its fate, a batch at a time."""
+    for entry in (*changes.fresh, *changes.touched):
+        if entry.fate is not None:
+            words = {"url": entry.request.url, "fate": entry.fate, "detail": entry.detail, "attempts": entry.attempts}
+            log.debug(
+                "%s %s%s", entry.fate, entry.request.url, f" ({entry.detail})" if entry.detail else "", extra=words
+            )
 
 
 def _settled(db: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,16 +63,23 @@ def _plugins(books: Books) -> dict[str, PluginCost]:
 
 def write_report(path: Path, summary: Summary) -> None:
     """Write the summary as JSON, whole or not at all; a device or pipe is written to, never replaced."""
-    data = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    write_whole(path, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n", "report")
+
+
+def write_whole(path: Path, data: bytes, what: str) -> None:
+    """Put `data` in the place of a file in one step. Raises StorageError."""
     path = path.resolve()  # a link stays one
-    stage = path.with_name(f".{path.name}.{summary.run}.stage")
+    stage = path.with_name(f".{path.name}.{os.getpid()}.stage")
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as there:
                 there.write(data)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        stage.write_bytes(data)
-        stage.replace(path)
+        try:
+            stage.write_bytes(data)
+            stage.replace(path)
+        finally:
+            stage.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"the report cannot be written to {path}: {error.strerror}") from error
+        raise StorageError(f"the {what} cannot be written to {path}: {error.strerror}") from error

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from pipeline.config.loader import Loaded
-from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem, StateError, StorageError
+from pipeline.config.units import if_locked
+from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem, SkippedError, StateError, StorageError
 from pipeline.failpoints import hit
 from pipeline.runner.beginning import Begun, begin, begin_again, resume, run_start
 from pipeline.runner.books import Books
@@ -39,6 +40,8 @@ from pipeline.stages.staging import Store
 from pipeline.state import pages, requests, runs
 
 Say = Callable[[str], None]
+
+CHANGED = 10  # of the table of exit codes
 
 
 @dataclass(slots=True)
@@ -71,7 +74,7 @@ class Session:
             early.close()
         if last is not None and last.status == "publishing":
             summary = self._finish_publish(Past.of(last))
-            if summary.exit_code or not Past.of(last).is_long_ago():
+            if summary.verdict != "ok" or not Past.of(last).is_long_ago():
                 return summary
             last = writer.call(runs.last)
         if self.options.retry is not None:
@@ -228,8 +231,7 @@ class Session:
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
                 codes = self._with_publisher(job, signals, summary, lambda publisher: publisher.finish(summary))
-            summary.exit_code = worst(codes)
-            summary.verdict = "ok" if not codes else "failed"
+            self._conclude(summary, codes)
             for note in summary.notes:
                 self.say(note)
             summary.notes = [*self.notes, *summary.notes]
@@ -252,8 +254,7 @@ class Session:
                 codes = self._with_publisher(
                     job, signals, summary, lambda publisher: publisher.release(summary, despite_checks=force)
                 )
-            summary.exit_code = worst(codes)
-            summary.verdict = "ok" if not codes else "failed"
+            self._conclude(summary, codes)
             self._close(summary)
         finally:
             job.close()
@@ -272,8 +273,14 @@ class Session:
             codes.append(70)
         if self.status in ("open", "publishing") and 5 in codes and self.home.writer.error is None:
             summary.notes.append("what was committed is kept; the same command, or `hookline publish`, goes on with it")
-        summary.exit_code = worst(codes)
-        summary.verdict = "ok" if summary.exit_code == 0 else "failed"
+        self._conclude(summary, codes)
+
+    def _conclude(self, summary: Summary, codes: list[int]) -> None:
+        """The exit code of all that went wrong; if nothing did, 10 tells those who asked that data changed."""
+        code = worst(codes)
+        summary.verdict = "ok" if code == 0 else "failed"
+        changed = code == 0 and summary.published and summary.items.differs
+        summary.exit_code = CHANGED if changed and self.options.detailed_exit_code else code
 
     def _close(self, summary: Summary) -> None:
         """Note in the state how this process left the run."""
@@ -301,15 +308,21 @@ def execute(
     before it starts (the live display), and `say` is told at once what a person should know.
     """
     folder = None if options.dry_run else state_folder(loaded)
+    patience = if_locked(options.if_locked or loaded.config.if_locked)
     early = None
     if folder is None or not (folder / FILE).exists():  # what is wrong with a config leaves nothing behind
         early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
     try:
         home = Home(folder, run=early.run.id if early is not None else "")
-    except BaseException:
+    except BaseException as error:
         if early is not None:
             early.close()
-        raise
+        if not isinstance(error, LockedError) or patience.word == "fail":
+            raise
+        if patience.word == "skip":
+            raise SkippedError(f"{error} (skipped, as if_locked says)") from None
+        early = None  # what was built has the time of now; the run begins when it is its turn
+        home = Home(folder, wait=patience.wait)
     try:
         with home:
             summary = Session(loaded, options, home, say, stores, tap, watch).run(early)

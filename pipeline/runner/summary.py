@@ -35,6 +35,16 @@ class ItemCounts(msgspec.Struct):
     unchanged: int = 0
     gone: int = 0
 
+    @property
+    def changes(self) -> dict[str, int]:
+        """What is stored against the last published result."""
+        return {"new": self.new, "changed": self.changed, "unchanged": self.unchanged, "gone": self.gone}
+
+    @property
+    def differs(self) -> bool:
+        """Whether what is stored is not what the last published result was."""
+        return bool(self.new or self.changed or self.gone)
+
 
 class UrlProblem(msgspec.Struct):
     """A request that did not end well, and why."""

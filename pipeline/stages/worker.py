@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec.msgpack import Ext
 
+from pipeline import logs
 from pipeline.crawl.scope import Normaliser
 from pipeline.errors import ConfigError, Mark, Problem
 from pipeline.model import Fault, PackedPage, PageJob, PageResult
@@ -35,7 +36,6 @@ MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may giv
 
 _PAGE_HOOKS: Final = ("classify", "parse", "process_item", "admit")
 _INT, _FLOAT, _PATH = 1, 2, 3  # extension types: numbers by their spelling, and a path
-_LOGGER: Final = "hookline"
 
 Packer: TypeAlias = Callable[[PageJob], PackedPage]
 
@@ -68,6 +68,7 @@ class WorkerSetup(msgspec.Struct):
     sort_params: bool = False
     max_body: int = MAX_BODY
     log_level: int = logging.CRITICAL
+    log_json: bool = False
     store: list[UseData] = []
 
     @classmethod
@@ -103,7 +104,8 @@ class WorkerSetup(msgspec.Struct):
             strip_params=list(strip_params),
             sort_params=sort_params,
             max_body=max_body,
-            log_level=logging.getLogger(_LOGGER).getEffectiveLevel(),
+            log_level=logging.getLogger(logs.ROOT).getEffectiveLevel(),
+            log_json=logs.is_json(),
         )
 
     def encode(self) -> bytes:
@@ -145,7 +147,7 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
 def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
     """What the parent sent, and the plugins that it names, loaded in this process."""
     plan = _decode(setup)
-    _log_to_stderr(plan.log_level)
+    _log_to_stderr(plan)
     host = WatchedHost.load(
         plugins=list(map(_use, plan.plugins)),
         parse=list(map(_use, plan.parse)),
@@ -153,7 +155,7 @@ def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
         store=list(map(_use, plan.store)),
         rules=plan.rules,
         locate=plan.locate,
-        run=RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{_LOGGER}.plugin")),
+        run=RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{logs.ROOT}.plugin")),
     )
     assert isinstance(host, WatchedHost)
     host.watch()
@@ -200,14 +202,10 @@ def noted(call: Callable[..., Any], here: memoryview, label: bytes) -> Callable[
     return called
 
 
-def _log_to_stderr(level: int) -> None:
-    logger = logging.getLogger(_LOGGER)
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
-        logger.propagate = False
-    logger.setLevel(level)
+def _log_to_stderr(plan: WorkerSetup) -> None:
+    if not logging.getLogger(logs.ROOT).handlers:  # else this is no process of its own
+        of_run = logs.JsonFormatter(config=plan.run_name, run=plan.run_id) if plan.log_json else logs.TextFormatter()
+        logs.set_up(sys.stderr, plan.log_level, of_run)
 
 
 # --- the setup as bytes ----------------------------------------------------------------------------------------------

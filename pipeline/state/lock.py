@@ -30,6 +30,7 @@ from pipeline.state.database import make_folder
 NAME: Final = "lock"
 PATIENCE: Final = 1.0  # seconds that a holder has to write its note: it has the lock an instant before
 PAUSE: Final = 0.01
+WAITING_PAUSE: Final = 0.2  # between two tries of one who was told to wait
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -66,29 +67,31 @@ class Lock:
         self._passing = passing  # the file goes with the lock
 
     @classmethod
-    def take(cls, folder: Path, note: str = "") -> Lock:
+    def take(cls, folder: Path, note: str = "", *, wait: float = 0.0) -> Lock:
         """Lock a state folder, which is made if there is none. `note` is shown to those who want it meanwhile.
 
-        Raises LockedError, at once, if another process has it; StateError or ConfigError as `database.connect`.
+        Raises LockedError, at once or after `wait` seconds, if another process has it; StateError or ConfigError as
+        `database.connect`.
         """
         make_folder(folder)
-        return cls._taken(folder / NAME, f"state folder {folder}", note, passing=False)
+        return cls._taken(folder / NAME, f"state folder {folder}", note, passing=False, wait=wait)
 
     @classmethod
-    def beside(cls, path: Path, note: str = "") -> Lock:
+    def beside(cls, path: Path, note: str = "", *, wait: float = 0.0) -> Lock:
         """Lock an output path, by a file `.NAME.lock` in its folder, which is made if there is none.
 
-        Raises LockedError if another process has it; StorageError, or ConfigError where permission is lacking.
+        Raises LockedError if another process has it for more than `wait` seconds; StorageError, or ConfigError where permission is lacking.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _refused(path, error) from error
-        return cls._taken(path.with_name(f".{path.name}.{NAME}"), f"output {path}", note, passing=True)
+        return cls._taken(path.with_name(f".{path.name}.{NAME}"), f"output {path}", note, passing=True, wait=wait)
 
     @classmethod
-    def _taken(cls, path: Path, what: str, note: str, *, passing: bool) -> Lock:
+    def _taken(cls, path: Path, what: str, note: str, *, passing: bool, wait: float) -> Lock:
         give_up = time.monotonic() + PATIENCE
+        waited_for = time.monotonic() + wait
         while True:
             fd = _open(path)
             try:
@@ -105,9 +108,14 @@ class Lock:
             finally:
                 if fd >= 0:
                     os.close(fd)
-            if (said and _alive(said)) or time.monotonic() > give_up:
+            now = time.monotonic()
+            if now < waited_for:
+                time.sleep(min(WAITING_PAUSE, waited_for - now))
+                continue
+            if (said and _alive(said)) or now > give_up:
                 who = said.text(datetime.now(UTC)) if said else "a process that left no note"
-                raise LockedError(f"{what} is locked by {who}; wait for it, or end it")
+                after = f" still, after a wait of {wait:g} s," if wait else ""
+                raise LockedError(f"{what} is{after} locked by {who}; wait for it, or end it")
             time.sleep(PAUSE)
 
     def say(self, run: str) -> None:

@@ -94,6 +94,13 @@ def history(db: sqlite3.Connection, most: int) -> list[RunRow]:
     return _rows(db.execute(f"SELECT {_COLUMNS} ORDER BY number DESC LIMIT ?", (most,)))
 
 
+def last_good(db: sqlite3.Connection) -> str | None:
+    """When the last run ended that was published with nothing wrong; None if there was none."""
+    query = "SELECT ended FROM run WHERE status = 'published' AND exit_code IN (0, 10) ORDER BY number DESC LIMIT 1"
+    row = db.execute(query).fetchone()
+    return row[0] if row else None
+
+
 def find(db: sqlite3.Connection, text: str) -> list[RunRow]:
     """The run with this id, else all whose ids begin so, newest first; of an empty text none."""
     exact = _rows(db.execute(f"SELECT {_COLUMNS} WHERE id = ?", (text,)))
