@@ -22,6 +22,7 @@ COMMANDS = {
     "retry": "pipeline.cli.retry:retry",
     "run": "pipeline.cli.run:run",
     "runs": "pipeline.cli.runs:runs",
+    "schedule": "pipeline.cli.schedule:schedule",
     "schema": "pipeline.cli.schema:schema",
     "state": "pipeline.cli.state:state",
     "try": "pipeline.cli.try_page:try_page",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.logs import printable
 from pipeline.config import load
 from pipeline.errors import ConfigError, Problem
+from pipeline.logs import printable
 from pipeline.model import Request
 from pipeline.runner.client import Fetched
 from pipeline.runner.fetching import client_for

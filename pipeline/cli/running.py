@@ -51,7 +51,7 @@ FLAGS = (
 
 
 class Ending(NamedTuple):
-    """How a run ended; by a signal, no other is to be started. `skipped`: another one was under way, and that is fine."""
+    """How a run ended; by a signal, no other is to be started. `skipped`: another is under way, and that is fine."""
 
     code: int
     by_signal: bool = False

@@ -55,7 +55,7 @@ def failure_lines(summary: Summary, *, config: str, report: str | None, command:
 
 
 def fault_lines(fault: Fault, *, name: str, config: str, whole: bool) -> list[str]:
-    """What there is to say where no run came about, or one broke: as `failure_lines`; `whole`: with all that is known."""
+    """What there is to say where no run came about, or one broke: as `failure_lines`; `whole`: all that is known."""
     if not fault.lines:
         return []
     quoted = shlex.quote(config)

@@ -12,9 +12,9 @@ import msgspec
 from pipeline.cli.output import print_items
 from pipeline.cli.overrides import parse_overrides
 from pipeline.cli.terminal import say
-from pipeline.logs import printable
 from pipeline.config import Loaded, load
 from pipeline.errors import ConfigError, Problem
+from pipeline.logs import printable
 from pipeline.model import Item, PageJob, PageResult, Request
 from pipeline.packing import pack, unpack_links
 from pipeline.runner.build import new_run, normaliser

@@ -1,4 +1,4 @@
-"""How runs speak on stderr: to people, or in JSON to programs (`--log-format`). What is said is `terminal`'s business."""
+"""How runs speak on stderr: to people, or in JSON to programs (`--log-format`). What they say is `terminal`'s."""
 
 from __future__ import annotations
 

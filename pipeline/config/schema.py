@@ -77,8 +77,12 @@ def _if_locked(value: str) -> str:
 
 
 def _schedule(value: str) -> str:
-    if not re.fullmatch(r"\s*[\d*/,?LW#A-Za-z-]+(?:\s+[\d*/,?LW#A-Za-z-]+){4,5}\s*|@[a-z]+", value, re.ASCII):
-        raise expected('a cron expression of five parts such as "17 */6 * * *"')
+    from pipeline.config import crontab  # noqa: PLC0415 - few configs have a schedule
+
+    try:
+        crontab.parse(value)
+    except ValueError as error:
+        raise expected(error.args[0], error.args[1]) from None
     return value
 
 

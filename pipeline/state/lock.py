@@ -80,7 +80,8 @@ class Lock:
     def beside(cls, path: Path, note: str = "", *, wait: float = 0.0) -> Lock:
         """Lock an output path, by a file `.NAME.lock` in its folder, which is made if there is none.
 
-        Raises LockedError if another process has it for more than `wait` seconds; StorageError, or ConfigError where permission is lacking.
+        Raises LockedError if another process has it for more than `wait` seconds; StorageError, or
+        ConfigError where permission is lacking.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
