@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -87,7 +88,10 @@ class Schedule(NamedTuple):
         at = f"{hours}:{minutes}:00"
         if not self.either:
             return [f"{week}*-{months}-{days} {at}"]
-        return [f"*-{months}-{days} {at}", f"{week}*-{months}-* {at}"]
+        comes = any(
+            self.days[0] <= monthrange(2024, month)[1] for month in self.months
+        )  # the 30th of February does not
+        return [f"*-{months}-{days} {at}"] * comes + [f"{week}*-{months}-* {at}"]
 
 
 def parse(text: str) -> Schedule:

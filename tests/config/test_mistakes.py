@@ -176,7 +176,9 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (BASE + "workers: many\n", ["x.yaml:5:10: workers: expected auto or a number from 0 to 1024, found 'many'"]),
     (
         BASE + "if_locked: wait\n",
-        ["x.yaml:5:12: if_locked: expected fail, skip or wait=DURATION such as wait=10m, found 'wait'; did you mean 'wait=10m'?"],
+        [
+            "x.yaml:5:12: if_locked: expected fail, skip or wait=DURATION such as wait=10m, found 'wait'; did you mean 'wait=10m'?"
+        ],
     ),
     (
         BASE + "schedule: daily\n",
