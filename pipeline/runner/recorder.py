@@ -240,7 +240,13 @@ def _log_fates(changes: Changes) -> None:
     """What -vv shows: every URL with its fate, a batch at a time."""
     for entry in (*changes.fresh, *changes.touched):
         if entry.fate is not None:
-            words = {"url": entry.request.url, "fate": entry.fate, "detail": entry.detail, "attempts": entry.attempts}
+            words = {
+                "event": "url",
+                "url": entry.request.url,
+                "fate": entry.fate,
+                "detail": entry.detail,
+                "attempts": entry.attempts,
+            }
             log.debug(
                 "%s %s%s", entry.fate, entry.request.url, f" ({entry.detail})" if entry.detail else "", extra=words
             )

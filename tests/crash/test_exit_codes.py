@@ -2,22 +2,26 @@
 
 The table is in order of precedence. Each cause runs in one command with the cause that comes after it in the table, in
 either order: the exit code must be its own, and both must have had their say, since a failing config does not stop the
-others. 10 is not there yet. 130 and 143 need signals and have tests of their own below.
+others. Each says what there is to say in ten lines. 130 and 143 need signals and have tests of their own below.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from pipeline.cli import main
 from tests.crash.killing import Process
 from tests.crash.served import Served
 
@@ -78,6 +82,7 @@ class Cause:
     more: str = ""
     broken: str = ""
     locked: bool = False
+    settled: bool = False  # it was run before
     written: bool = False
 
     def make(self, folder: Path, url: str) -> Path:
@@ -101,7 +106,8 @@ CAUSES = (
     Cause("check", 1, "items >= 1", title="h1.renamed"),
     Cause("time", 3, "stopped early", fetch=LATE, more="limits: {time: 300ms}"),
     Cause("locked", 75, "locked", locked=True),
-    Cause("fine", 0, "", written=True),
+    Cause("changed", 10, "", written=True),
+    Cause("fine", 0, "", written=True, settled=True),
 )
 
 
@@ -136,15 +142,71 @@ def test_the_worse_of_two_causes_is_the_exit_code(
     both = [worse, milder] if worse.code in (70, 6, 1, 75) else [milder, worse]
     paths = [cause.make(tmp_path, shop.url) for cause in both]
     locks = [hold_lock(tmp_path, cause.name) for cause in both if cause.locked]
-    done = hookline("run", *(path.name for path in paths))
+    for path, cause in zip(paths, both, strict=True):
+        assert not cause.settled or hookline("run", path.name).returncode == 0
+    done = hookline("run", "--detailed-exit-code", *(path.name for path in paths))
     for descriptor in locks:
         os.close(descriptor)
     assert done.returncode == worse.code, done.stderr
     assert ("Traceback" in done.stderr) is (worse.code == 70)
+    assert len(done.stderr.splitlines()) <= 10 * sum(cause.code not in (0, 10) for cause in both), done.stderr
     for cause in both:
         assert cause.told in done.stderr, f"{cause.name}: {done.stderr}"
         assert (tmp_path / f"out/{cause.name}.jsonl").exists() is cause.written, cause.name
         assert not list(tmp_path.glob("out/.*")), "something is left beside the outputs"
+
+
+def test_data_that_did_not_change_is_no_10(shop: Any, hookline: Any, tmp_path: Path) -> None:
+    """New items, none, then one that is gone; the history has the same codes, and nothing is said of any."""
+    config = Cause("x", 0, "", more="checks: [pages.failed <= 100%]").make(tmp_path, shop.url).name
+    codes = [hookline("run", config, "--detailed-exit-code").returncode for _ in range(2)]
+    shop.page("/b", "", status=410)
+    done = hookline("run", config, "--detailed-exit-code")
+    assert (*codes, done.returncode) == (10, 0, 10)
+    assert hookline("run", config).returncode == 0, "not without the flag"
+    assert (done.stdout, done.stderr) == ("", "")
+    history = json.loads(hookline("runs", "--json", config).stdout)
+    assert [run["exit_code"] for run in history] == [0, 10, 0, 10]
+
+
+POLICIES = [
+    # (flag, key, seconds until the lock is released, code)
+    (None, None, None, 75),
+    ("fail", "skip", None, 75),
+    ("skip", None, None, 0),
+    (None, "skip", None, 0),
+    ("wait=300ms", None, None, 75),
+    ("wait=1m", "fail", 0.6, 0),
+    (None, "wait=1m", 0.6, 0),
+]
+
+
+@pytest.mark.parametrize(("flag", "key", "released", "code"), POLICIES)
+def test_what_if_locked_means(
+    shop: Any, hookline: Any, tmp_path: Path, flag: str | None, key: str | None, released: float | None, code: int
+) -> None:
+    path = Cause("x", 0, "", more=f"if_locked: {key}" if key else "").make(tmp_path, shop.url)
+    descriptor = hold_lock(tmp_path, "x")
+    timer = Timer(released or 60, lambda: fcntl.flock(descriptor, fcntl.LOCK_UN))
+    timer.start()
+    try:
+        done = hookline("run", path.name, *(["--if-locked", flag] if flag else []))
+    finally:
+        timer.cancel()
+        os.close(descriptor)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "out/x.jsonl").exists() is (released is not None)
+    lines = done.stderr.splitlines()
+    assert (lines == []) is (code == 0), lines
+    assert code == 0 or (lines[0] == "x: another run holds the lock; nothing was done [exit 75]" and len(lines) == 3)
+    if released is not None:
+        (run,) = json.loads(hookline("runs", "--json", path.name).stdout)
+        assert (run["status"], run["exit_code"], run["pages"]["fetched"]) == ("published", 0, 2)
+
+
+def test_a_policy_that_there_is_not_is_a_usage_error() -> None:
+    done = CliRunner().invoke(main, ["run", "x.yaml", "--if-locked", "wait"])
+    assert done.exit_code == 2 and "did you mean wait=10m?" in done.stderr
 
 
 SEVERAL = [
