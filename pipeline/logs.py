@@ -17,7 +17,7 @@ LONGEST: Final = 1024  # characters of a record in text form
 
 
 class LogLine(msgspec.Struct, omit_defaults=True):
-    """One line. `event` says what kind it is: started, url, log, note, finished, problem, error."""
+    """One line. `event` says what kind it is: url, log, note, finished, problem, error."""
 
     time: str  # UTC, ISO 8601, milliseconds
     level: str  # debug, info, warning, error
