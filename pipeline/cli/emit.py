@@ -154,6 +154,10 @@ WantedBy=timers.target
 def units(job: Job) -> dict[str, str]:
     """File name to text: a service and its timer. Raises OptionError for what a unit cannot say."""
     gap = job.schedule.shortest_gap()
+    if re.search("[\"']", job.program[0]):
+        raise OptionError(
+            f"systemd starts no program with a quote in its path: {job.program[0]}", hint="install elsewhere"
+        )
     unit = f"hookline-{job.name}"
     shared = any(path.is_relative_to(folder) for path in job.writable for folder in ("/tmp", "/var/tmp"))
     service = _SERVICE.format(

@@ -44,7 +44,7 @@ def fault_of(error: Exception) -> Fault:
         return Fault(_STORAGE_FAILED, [f"the output cannot be written: {os.strerror(number or 0)}"])
     frames = traceback.extract_tb(error.__traceback__)[-_CALLS:]
     calls = [f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}" for frame in frames]
-    message = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    message = "".join(traceback.format_exception_only(error)).strip()
     whole = "".join(traceback.format_exception(error))
     return Fault(HooklineError.exit_code, [message], calls=calls, whole=whole)
 

@@ -61,8 +61,9 @@ def fault_lines(fault: Fault, *, name: str, config: str, whole: bool) -> list[st
     quoted = shlex.quote(config)
     head = f"{name}: {MEANING.get(fault.code, 'failed')} [exit {fault.code}]"
     if fault.code == 70:
-        calls = fault.whole.splitlines() if whole else ["Traceback, innermost call last:", *fault.calls, *fault.lines]
         more = f"please report it with the lines above; next: hookline run {quoted} -v shows all of them"
+        short = ["Traceback, innermost call last:", *fault.calls, *fault.lines]
+        calls = fault.whole.splitlines() if whole else [printable(line, LONGEST_PROBLEM) for line in short]
         return [head, *(f"  {line}" for line in calls), f"  this is a bug of Hookline: {more}"]
     following = {2: f"hookline check {quoted}", 75: f"hookline runs {quoted}"}.get(fault.code, f"hookline run {quoted}")
     lines = _within(head, fault.lines, [f"next: {following}"], most=LONGEST_PROBLEM, all_of_them=whole)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -304,3 +305,15 @@ def test_ages(passed: timedelta, words: str) -> None:
 @pytest.mark.parametrize("since", ["", "yesterday", "2026-01-31T12:00:00"])
 def test_an_age_nobody_knows(since: str) -> None:
     assert age(since, NOW) == "an unknown time"
+
+
+def test_who_waits_gets_it_when_it_is_free(tmp_path: Path) -> None:
+    held = Lock.take(tmp_path / "books")
+    timer = threading.Timer(0.3, held.release)
+    timer.start()
+    begun = time.monotonic()
+    with Lock.take(tmp_path / "books", wait=30):
+        assert 0.2 < time.monotonic() - begun < 10
+        with pytest.raises(LockedError, match=r"is still, after a wait of 0\.3 s, locked by process"):
+            Lock.take(tmp_path / "books", wait=0.3)
+    timer.join()
