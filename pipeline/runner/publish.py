@@ -49,7 +49,7 @@ class StoppedError(Exception):
 
 class Publisher:
     """Publishes the result of one run. `number` is the run's in the state; `stopped` is asked between pages, `balances`
-    before anything becomes visible.
+    before anything becomes visible. For outputs that others have locked it waits for `wait` seconds.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Publisher:
         judge: Judge,
         stopped: Callable[[], bool] = lambda: False,
         balances: Callable[[Summary], bool] = lambda summary: True,
+        wait: float = 0.0,
     ) -> None:
         self._writer = writer
         self._stager = stager
@@ -70,6 +71,7 @@ class Publisher:
         self._judge = judge
         self._stopped = stopped
         self._balances = balances
+        self._wait = wait
 
     def publish(self, summary: Summary, *, rules: Sequence[str], clean: bool, despite_checks: bool) -> bool:
         """Stage, check and commit the run's result; True if it is visible now. What came of it goes into `summary`.
@@ -203,7 +205,7 @@ class Publisher:
         """Hold every output path: two configs may name one."""
         with ExitStack() as held:
             for path in sorted({os.path.realpath(store.path or "") for store in _with_files(stores)}):
-                held.enter_context(Lock.beside(Path(path), f"run {self._run}"))
+                held.enter_context(Lock.beside(Path(path), f"run {self._run}", wait=self._wait))
             yield
 
     @contextmanager

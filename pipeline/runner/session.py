@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from pipeline.config.loader import Loaded
-from pipeline.config.units import if_locked
+from pipeline.config.units import IfLocked, if_locked
 from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem, SkippedError, StateError, StorageError
 from pipeline.failpoints import hit
 from pipeline.runner.beginning import Begun, begin, begin_again, resume, run_start
@@ -199,6 +199,7 @@ class Session:
                     judge=make_judge(self.loaded.config),
                     stopped=signals.came,
                     balances=lambda summary: not summary.imbalance(),
+                    wait=patience(self.loaded, options).wait,
                 )
                 try:
                     visible = publish(publisher)
@@ -308,7 +309,7 @@ def execute(
     before it starts (the live display), and `say` is told at once what a person should know.
     """
     folder = None if options.dry_run else state_folder(loaded)
-    patience = if_locked(options.if_locked or loaded.config.if_locked)
+    policy = patience(loaded, options)
     early = None
     if folder is None or not (folder / FILE).exists():  # what is wrong with a config leaves nothing behind
         early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
@@ -317,12 +318,12 @@ def execute(
     except BaseException as error:
         if early is not None:
             early.close()
-        if not isinstance(error, LockedError) or patience.word == "fail":
+        if not isinstance(error, LockedError) or policy.word == "fail":
             raise
-        if patience.word == "skip":
+        if policy.word == "skip":
             raise SkippedError(f"{error} (skipped, as if_locked says)") from None
         early = None  # what was built has the time of now; the run begins when it is its turn
-        home = Home(folder, wait=patience.wait)
+        home = Home(folder, wait=policy.wait)
     try:
         with home:
             summary = Session(loaded, options, home, say, stores, tap, watch).run(early)
@@ -332,6 +333,11 @@ def execute(
     if options.report is not None:
         write_report(options.report, summary)
     return summary
+
+
+def patience(loaded: Loaded, options: Options) -> IfLocked:
+    """What to do while another run is under way, or has an output locked."""
+    return if_locked(options.if_locked or loaded.config.if_locked)
 
 
 def _is_unclean(fate: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -264,7 +265,7 @@ def publisher(writer: Writer, number: int, stores: Sequence[Any], *, passes: boo
     def verdicts(by_type: Mapping[str, int], fates: Mapping[str, int]) -> list[Verdict]:
         return [Verdict("some check", passes, "as told")]
 
-    rest = {name: more.pop(name) for name in ("stopped",) if name in more}
+    rest = {name: more.pop(name) for name in ("stopped", "wait") if name in more}
     stager = Stager(list(stores), run="r1", **more)
     return Publisher(writer, stager, number=number, run="r1", judge=verdicts, **rest)
 
@@ -398,6 +399,11 @@ def test_an_output_path_is_locked_while_publishing(writer: Writer, tmp_path: Pat
     again = begin(writer, "r2")
     with Lock.beside(path, "another"), pytest.raises(LockedError, match="another"):
         publish(publisher(writer, again, [bound(store, path)]))
+    held = Lock.beside(path, "another")
+    free_it = threading.Timer(0.2, held.release)
+    free_it.start()
+    assert publish(publisher(writer, again, [bound(store, path)], wait=30))
+    free_it.join()
 
 
 def test_the_state_failing_is_an_error_of_the_publish(writer: Writer) -> None:
