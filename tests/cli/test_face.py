@@ -66,7 +66,7 @@ def test_the_fields_of_a_log_line_are_documented() -> None:
     assert set(documented_fields()) == set(LogLine.__struct_fields__)
 
 
-def test_every_line_on_stderr_is_an_object_with_the_documented_fields(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_every_line_on_stderr_is_an_object_with_the_documented_fields(shop: Any, inside: Any, tmp_path: Path) -> None:
     (tmp_path / "chatty.py").write_text(
         "from pipeline import hookimpl\n@hookimpl\ndef process_item(item, page):\n"
         "    page.run.log.info('one\\ntwo %s', item['title'], extra={'token': 'x'})\n"
@@ -76,7 +76,7 @@ def test_every_line_on_stderr_is_an_object_with_the_documented_fields(shop: Any,
         write(tmp_path, shop.url, "bad", title="h1.renamed"),
         write(tmp_path, shop.url, "wrong", more="nonsense: 1\nstroe: []"),
     ]
-    done = hookline("run", *configs, "--log-format", "json", "-vv")
+    done = inside("run", *configs, "--log-format", "json", "-vv")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 2 and len(lines) > 10
     told = documented_fields()
@@ -99,9 +99,9 @@ def test_every_line_on_stderr_is_an_object_with_the_documented_fields(shop: Any,
     assert logged["logger"] == "hookline.plugin" and "token" not in logged
 
 
-def test_a_good_run_is_silent_in_json_too(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_a_good_run_is_silent_in_json_too(shop: Any, inside: Any, tmp_path: Path) -> None:
     write(tmp_path, shop.url)
-    done = hookline("run", "shop.yaml", "--log-format", "json")
+    done = inside("run", "shop.yaml", "--log-format", "json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -121,14 +121,14 @@ def test_the_names_of_the_metrics_are_documented() -> None:
     assert [row[0].strip("`") for row in table("operating.md", "Metrics")] == list(FAMILIES)
 
 
-def test_metrics_tell_of_every_config_of_the_command(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_metrics_tell_of_every_config_of_the_command(shop: Any, inside: Any, tmp_path: Path) -> None:
     names = [
         write(tmp_path, shop.url, "good"),
         write(tmp_path, shop.url, "bad", title="h1.renamed"),
         write(tmp_path, shop.url, "wrong", more="nonsense: 1"),
     ]
     good, bad, wrong = (str(tmp_path / name) for name in names)
-    assert hookline("run", *names, "--metrics", "h.prom").returncode == 2
+    assert inside("run", *names, "--metrics", "h.prom").returncode == 2
     first = samples((tmp_path / "h.prom").read_text())
     assert [first["hookline_exit_code", path] for path in (good, bad, wrong)] == [0, 1, 2]
     assert first["hookline_run_requests", good, "fetched"] == 5 and first["hookline_run_requests", good, "gone"] == 1
@@ -142,7 +142,7 @@ def test_metrics_tell_of_every_config_of_the_command(shop: Any, hookline: Any, t
     success = first["hookline_last_success_timestamp_seconds", good]
     assert abs(success - first["hookline_ended_timestamp_seconds", good]) < 5
     shop.page("/", "", status=501)
-    assert hookline("run", names[0], "--metrics", "h.prom").returncode == 4
+    assert inside("run", names[0], "--metrics", "h.prom").returncode == 4
     second = samples((tmp_path / "h.prom").read_text())
     assert second["hookline_exit_code", good] == 4
     assert second["hookline_last_success_timestamp_seconds", good] == success, "it outlives a failure"
@@ -158,10 +158,10 @@ def test_labels_are_escaped_and_one_family_stands_together() -> None:
     assert text.count("# TYPE hookline_exit_code gauge\n") == 1
 
 
-def test_metrics_that_cannot_be_written_cost_exit_5(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_metrics_that_cannot_be_written_cost_exit_5(shop: Any, inside: Any, tmp_path: Path) -> None:
     write(tmp_path, shop.url)
     (tmp_path / "file").write_text("")
-    done = hookline("run", "shop.yaml", "--metrics", "file/h.prom")
+    done = inside("run", "shop.yaml", "--metrics", "file/h.prom")
     assert done.returncode == 5 and "the metrics cannot be written" in done.stderr
     assert (tmp_path / "shop.jsonl").exists()
 
@@ -169,29 +169,29 @@ def test_metrics_that_cannot_be_written_cost_exit_5(shop: Any, hookline: Any, tm
 # --- flags -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_narrows_the_links_and_keeps_what_is_published(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_only_narrows_the_links_and_keeps_what_is_published(shop: Any, inside: Any, tmp_path: Path) -> None:
     write(tmp_path, shop.url)
-    done = hookline("run", "shop.yaml", "--only", "/a/*", "-v")
+    done = inside("run", "shop.yaml", "--only", "/a/*", "-v")
     assert done.returncode == 0 and "shop: 3 pages in" in done.stderr
     assert sorted(shop.log) == ["GET /", "GET /a/1", "GET /a/2"]
     assert len((tmp_path / "shop.jsonl").read_text().splitlines()) == 3, "nothing was published yet"
-    again = hookline("run", "shop.yaml", "--only", r"re:/b/\d$")
+    again = inside("run", "shop.yaml", "--only", r"re:/b/\d$")
     assert again.returncode == 0 and "hookline publish shop.yaml" in again.stderr
     assert sorted(shop.log[3:]) == ["GET /", "GET /b/1"]
     assert len((tmp_path / "shop.jsonl").read_text().splitlines()) == 3
-    assert hookline("run", "shop.yaml", "--only", "re:(").returncode == 2
+    assert inside("run", "shop.yaml", "--only", "re:(").returncode == 2
 
 
-def test_workers_by_flag(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_workers_by_flag(shop: Any, inside: Any, tmp_path: Path) -> None:
     (tmp_path / "who.py").write_text(
-        "import os\nfrom pipeline import hookimpl\n@hookimpl\ndef process_item(item, page):\n"
+        "import os, pathlib\nfrom pipeline import hookimpl\n@hookimpl\ndef process_item(item, page):\n"
         "    item['pid'] = os.getpid()\n"
-        "@hookimpl\ndef run_start(run):\n    open('parent', 'w').write(str(os.getpid()))\n"
+        "@hookimpl\ndef run_start(run):\n    pathlib.Path('parent').write_text(str(os.getpid()))\n"
     )
     write(tmp_path, shop.url, more="workers: 0\nplugins: [./who.py]")
     pids = set()
     for number in (0, 1):
-        assert hookline("run", "shop.yaml", "--workers", number).returncode == 0
+        assert inside("run", "shop.yaml", "--workers", number).returncode == 0
         made = {json.loads(line)["pid"] for line in (tmp_path / "shop.jsonl").read_text().splitlines()}
         assert len(made) == 1 and (made == {int((tmp_path / "parent").read_text())}) is (number == 0)
         pids |= made

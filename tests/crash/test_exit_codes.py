@@ -128,6 +128,8 @@ def hold_lock(folder: Path, name: str) -> int:
     state.mkdir(parents=True)
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    note = {"pid": os.getpid(), "host": os.uname().nodename, "since": "2026-01-31T04:00:00Z"}  # else they wait for it
+    os.write(descriptor, json.dumps(note).encode())
     return descriptor
 
 
@@ -156,16 +158,16 @@ def test_the_worse_of_two_causes_is_the_exit_code(
         assert not list(tmp_path.glob("out/.*")), "something is left beside the outputs"
 
 
-def test_data_that_did_not_change_is_no_10(shop: Any, hookline: Any, tmp_path: Path) -> None:
+def test_data_that_did_not_change_is_no_10(shop: Any, inside: Any, tmp_path: Path) -> None:
     """New items, none, then one that is gone; the history has the same codes, and nothing is said of any."""
     config = Cause("x", 0, "", more="checks: [pages.failed <= 100%]").make(tmp_path, shop.url).name
-    codes = [hookline("run", config, "--detailed-exit-code").returncode for _ in range(2)]
+    codes = [inside("run", config, "--detailed-exit-code").returncode for _ in range(2)]
     shop.page("/b", "", status=410)
-    done = hookline("run", config, "--detailed-exit-code")
+    done = inside("run", config, "--detailed-exit-code")
     assert (*codes, done.returncode) == (10, 0, 10)
-    assert hookline("run", config).returncode == 0, "not without the flag"
+    assert inside("run", config).returncode == 0, "not without the flag"
     assert (done.stdout, done.stderr) == ("", "")
-    history = json.loads(hookline("runs", "--json", config).stdout)
+    history = json.loads(inside("runs", "--json", config).stdout)
     assert [run["exit_code"] for run in history] == [0, 10, 0, 10]
 
 
@@ -183,14 +185,14 @@ POLICIES = [
 
 @pytest.mark.parametrize(("flag", "key", "released", "code"), POLICIES)
 def test_what_if_locked_means(
-    shop: Any, hookline: Any, tmp_path: Path, flag: str | None, key: str | None, released: float | None, code: int
+    shop: Any, inside: Any, tmp_path: Path, flag: str | None, key: str | None, released: float | None, code: int
 ) -> None:
     path = Cause("x", 0, "", more=f"if_locked: {key}" if key else "").make(tmp_path, shop.url)
     descriptor = hold_lock(tmp_path, "x")
     timer = Timer(released or 60, lambda: fcntl.flock(descriptor, fcntl.LOCK_UN))
     timer.start()
     try:
-        done = hookline("run", path.name, *(["--if-locked", flag] if flag else []))
+        done = inside("run", path.name, *(["--if-locked", flag] if flag else []))
     finally:
         timer.cancel()
         os.close(descriptor)
@@ -200,7 +202,7 @@ def test_what_if_locked_means(
     assert (lines == []) is (code == 0), lines
     assert code == 0 or (lines[0] == "x: another run holds the lock; nothing was done [exit 75]" and len(lines) == 3)
     if released is not None:
-        (run,) = json.loads(hookline("runs", "--json", path.name).stdout)
+        (run,) = json.loads(inside("runs", "--json", path.name).stdout)
         assert (run["status"], run["exit_code"], run["pages"]["fetched"]) == ("published", 0, 2)
 
 
