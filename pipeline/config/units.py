@@ -54,12 +54,12 @@ def if_locked(text: str) -> IfLocked:
     word, sign, wait = text.partition("=")
     if word in ("fail", "skip") and not sign:
         return IfLocked(cast("Literal['fail', 'skip']", word))
+    near = {"w": "wait=10m", "s": "skip", "f": "fail"}.get(text[:1].lower(), "")
     if word == "wait" and sign:
         try:
             return IfLocked("wait", seconds(wait))
-        except ValueError:
-            pass
-    near = {"w": "wait=10m", "s": "skip", "f": "fail"}.get(text[:1].lower(), "")
+        except ValueError as error:
+            near = f"wait={error.args[1] or '10m'}"
     raise ValueError(IF_LOCKED, near)
 
 

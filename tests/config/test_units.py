@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.config.nodes import Float, Int
-from pipeline.config.units import fraction, octets, seconds
+from pipeline.config.units import IF_LOCKED as EXPECTED
+from pipeline.config.units import fraction, if_locked, octets, seconds
 
 RIGHT: list[tuple[Callable[[Any], float], Any, float]] = [
     (seconds, "500ms", 0.5), (seconds, "5s", 5), (seconds, "10m", 600), (seconds, "2h", 7200), (seconds, "1d", 86400),
@@ -37,3 +38,20 @@ def test_what_is_no_unit_is_refused_with_a_suggestion(read: Callable[[Any], floa
     with pytest.raises(ValueError, match="such as") as caught:
         read(text)
     assert caught.value.args[1] == suggestion
+
+
+IF_LOCKED = [
+    ("fail", ("fail", 0.0)), ("skip", ("skip", 0.0)), ("wait=10m", ("wait", 600.0)), ("wait=0s", ("wait", 0.0)),
+    ("wait", "wait=10m"), ("wait=", "wait=10m"), ("wait=5", "wait=5s"), ("wait=10min", "wait=10m"), ("skip=1", "skip"),
+    ("Fail", "fail"), ("never", ""), ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "meaning"), IF_LOCKED)
+def test_what_a_run_does_while_another_is_under_way(text: str, meaning: tuple[str, float] | str) -> None:
+    if isinstance(meaning, tuple):
+        assert if_locked(text) == meaning
+        return
+    with pytest.raises(ValueError) as caught:
+        if_locked(text)
+    assert caught.value.args == (EXPECTED, meaning)
