@@ -28,7 +28,7 @@ _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep",
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _WEEK: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as systemd counts it
 _DAY: Final = 86400
-_YEARS: Final = 8  # that are looked at for the shortest gap: with a leap year, and every weekday at every date
+_YEARS: Final = 28  # that are looked at for the shortest gap: after them every weekday comes at every date again
 
 
 class Part(NamedTuple):

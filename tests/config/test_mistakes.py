@@ -182,7 +182,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         BASE + "schedule: daily\n",
-        ["x.yaml:5:11: schedule: expected a cron expression of five parts such as \"17 */6 * * *\", found 'daily'"],
+        [
+            "x.yaml:5:11: schedule: expected five parts: minute, hour, day of the month, month, day of the week, "
+            "found 'daily'; did you mean '@daily'?"
+        ],
     ),
     (
         BASE + "checks: items >= 1\n",
