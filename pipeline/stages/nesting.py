@@ -16,9 +16,9 @@ DEEPEST: Final = 1000
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)[^>]*>")
 # What has no content, or is closed by the next of its kind: many of these in a row are no depth.
 _NEVER_DEEP: Final = frozenset((
-    *("a", "area", "base", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "body", "img", "input", "li", "link"),
-    *("meta", "nobr", "option", "optgroup", "p", "param", "source", "tbody", "td", "tfoot", "th", "thead", "tr"),
-    *("track", "wbr"),
+    *("a", "area", "base", "body", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "img", "input", "li"),
+    *("link", "meta", "nobr", "option", "optgroup", "p", "param", "source", "tbody", "td", "tfoot", "th", "thead"),
+    *("tr", "track", "wbr"),
 ))  # fmt: skip
 
 
