@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.model import Drop as Drop
     from pipeline.model import Item as Item
     from pipeline.model import Request as Request
+    from pipeline.model import Source as Source
     from pipeline.runner.api import run as run
     from pipeline.stages.css import Selector as Selector
     from pipeline.stages.css import compiled as compiled
@@ -44,6 +45,7 @@ __all__ = [
     "Secret",
     "Selector",
     "SelectorError",
+    "Source",
     "__version__",
     "compiled",
     "hookimpl",
@@ -65,6 +67,7 @@ _HOMES = {
     "Secret": "pipeline.stages.typed",
     "Selector": "pipeline.stages.css",
     "SelectorError": "pipeline.errors",
+    "Source": "pipeline.model",
     "compiled": "pipeline.stages.css",
     "hookimpl": "pipeline.stages.hookspecs",
     "run": "pipeline.runner.api",

@@ -7,7 +7,7 @@ its result cross a process boundary as msgpack frames.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,18 @@ from pipeline.errors import FetchError
 
 Headers: TypeAlias = list[tuple[str, str]]
 """Header fields as received, in order, names in their original case, values decoded as latin-1."""
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What makes a request one for a list of URLs instead of a page: `page` of the request is then the rule of those.
+
+    `since`: what the list says to be unchanged since then, and is published, is not asked for; seconds since 1970, or
+    `last_success`, which the run replaces by the start of the last published run.
+    """
+
+    kind: Literal["sitemap", "feed", "robots"]
+    since: float | Literal["last_success"] | None = None
+    level: int = 0  # of nested sitemaps above it
 
 
 class Request(msgspec.Struct, omit_defaults=True):
@@ -32,6 +44,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     page: str | None = None
     carry: dict[str, Any] = {}
     priority: int = 0
+    source: Source | None = None
     # ---
     depth: int = 0
     seed: bool = False
@@ -39,6 +52,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     hops: tuple[str, ...] = ()  # URLs of the redirect chain so far, oldest first
     trail: tuple[tuple[bytes, bytes], ...] = ()  # of each hop: its fingerprint, a hash of the cookies it was sent
     rule_limit: tuple[str, int] | None = None  # (follow rule, its `limit`)
+    unchanged: bool = False  # its source says that nothing has changed since the time that was asked for
 
 
 class Response(msgspec.Struct):
@@ -132,6 +146,7 @@ class PageJob(msgspec.Struct):
     body: bytes
     rule: str
     carry: dict[str, Any]
+    source: Source | None = None
 
 
 class Fault(msgspec.Struct):
@@ -178,6 +193,9 @@ class PageResult(msgspec.Struct):
     links_found: int = 0  # valid links before equal ones were put together
     bad_links: int = 0  # references that give no URL
     refresh: str | None = None  # where a page that gives nothing else sends its reader on by <meta http-equiv=refresh>
+    incomplete: str = ""  # of a source: why not all of it was read
+    noindex: bool = False  # the page asks not to be kept
+    nofollow: int = 0  # links left out because the page asks not to follow them
 
 
 class PackedPage(msgspec.Struct, omit_defaults=True):
@@ -200,3 +218,6 @@ class PackedPage(msgspec.Struct, omit_defaults=True):
     links_found: int = 0
     bad_links: int = 0
     refresh: str | None = None
+    incomplete: str = ""
+    noindex: bool = False
+    nofollow: int = 0

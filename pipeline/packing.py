@@ -6,7 +6,7 @@ they go as extension types. Nothing here is pickle: reading these bytes never ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -59,6 +59,9 @@ def pack(result: PageResult) -> PackedPage:
         links_found=result.links_found,
         bad_links=result.bad_links,
         refresh=result.refresh,
+        incomplete=result.incomplete,
+        noindex=result.noindex,
+        nofollow=result.nofollow,
     )
 
 
@@ -67,9 +70,11 @@ def pack_items(records: Sequence[ItemRecord]) -> bytes:
     return _encode([_as_written(record) for record in records])
 
 
-def pack_rows(rows: Iterable[tuple[str, dict[str, Any], str, int]]) -> bytes:
-    """Items of a result, each with its type, its page's URL and when that was fetched; for `unpack_values`."""
-    return _encode([(kind, _written(fields), url, fetched) for kind, fields, url, fetched in rows])
+def pack_rows(rows: Iterable[tuple[str, dict[str, Any], str, int, bool]]) -> bytes:
+    """Items of a result, each with its type, its page's URL, when that was fetched, and whether it asks not to be kept;
+    for `unpack_values`.
+    """
+    return _encode([(kind, _written(fields), *origin) for kind, fields, *origin in rows])
 
 
 def unpack_items(data: bytes) -> list[ItemRecord]:
@@ -100,7 +105,17 @@ def unpack_links(data: bytes) -> list[Request]:
 def unpack_some(page: PackedPage, wanted: Sequence[int]) -> list[tuple[Request, bytes]]:
     """The requests at these places alone, with their fingerprints: most links of a page are known already."""
     raw = _raw.decode(page.links)
-    return [(_request.decode(raw[index]), page.marks[index * MARK : index * MARK + MARK]) for index in wanted]
+    return [_new(page, raw, index) for index in wanted]
+
+
+def each_new(page: PackedPage) -> Iterator[tuple[Request, bytes]]:
+    """All requests one by one, each unpacked when its turn comes: a sitemap has 50,000."""
+    raw = _raw.decode(page.links) if page.links else []
+    return (_new(page, raw, index) for index in range(len(raw)))
+
+
+def _new(page: PackedPage, raw: Sequence[msgspec.Raw], index: int) -> tuple[Request, bytes]:
+    return _request.decode(raw[index]), page.marks[index * MARK : index * MARK + MARK]
 
 
 def _as_written(record: ItemRecord) -> ItemRecord:

@@ -17,6 +17,8 @@ from urllib.parse import unquote
 import ada_url
 import msgspec
 
+from pipeline.model import Request
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_INPUT = 32 * 1024  # characters of what is parsed at all: IDNA is slow on long labels, `data:` links are megabytes
 MAX_HOST = 253  # bytes of a name in DNS, and of one of its labels (RFC 1035)
@@ -31,6 +33,13 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+
+    @property
+    def root(self) -> str:
+        """The URL of its `/`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = DEFAULT_PORTS.get(self.scheme) == self.port
+        return f"{self.scheme}://{host}/" if usual else f"{self.scheme}://{host}:{self.port}/"
 
 
 def join(base: str, reference: str) -> str | None:
@@ -158,3 +167,9 @@ def fingerprint(method: str, url: str, body: bytes | None, rule: str | None, car
     else:
         text = b"%b\n%b\n%b" % (f"{method} {url} {rule or ''}".encode(), carry_key(carry), body or b"\n")
     return blake2b(text, digest_size=16).digest()
+
+
+def identity(request: Request) -> bytes:
+    """The fingerprint of a request whose page rule is resolved. A list of URLs is never the page of the same URL."""
+    rule = request.page if request.source is None else f"{request.page or ''}\0{request.source.kind}"
+    return fingerprint(request.method, request.url, request.body, rule, request.carry)

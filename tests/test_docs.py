@@ -353,6 +353,7 @@ TABLES = {  # section of docs/differences.md: where the tests keep the reasons
     "URLs": ("test_url.py", "DIFFERENT"),
     "Cookies": ("crawl/test_cookies.py", "DIFFERENT"),
     "robots.txt": ("crawl/test_robots.py", "DIFFERENT"),
+    "Sitemaps and feeds": ("stages/test_sources.py", "DIFFERENT"),
     "Redirects in pages (meta refresh)": ("crawl/test_redirect.py", "DIFFERENT"),
     "Selectors": ("stages/test_selection.py", "NOT_AS_EXPECTED", "REFUSED", "OTHER_VERSION", "PSEUDO_ELEMENTS"),
 }

@@ -116,7 +116,8 @@ def _checks(summary: Summary) -> list[str]:
 
 def _fates(summary: Summary) -> list[str]:
     examples = {problem.fate: problem for problem in reversed(summary.problems)}
-    bad = Counter({fate: count for fate, count in summary.fates.items() if fate in examples})
+    counts = Counter(summary.fates) + Counter(summary.sources.fates)
+    bad = Counter({fate: count for fate, count in counts.items() if fate in examples})
     return [
         f"{count} x {fate}, as {examples[fate].url}: {examples[fate].detail or fate}"
         for fate, count in bad.most_common()

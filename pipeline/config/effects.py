@@ -16,8 +16,6 @@ from pipeline.errors import Problem
 WITHOUT_EFFECT = frozenset(
     (
         "fetch.conditional",
-        "seeds.*.sitemap",
-        "seeds.*.feed",
         "pages.*.fetcher",
         "pages.*.revisit",
         "field.xpath",

@@ -24,7 +24,7 @@ from pipeline.config.values import (
     setting,
 )
 
-MetaName: TypeAlias = Literal["_run", "_url", "_fetched_at", "_type"]
+MetaName: TypeAlias = Literal["_run", "_url", "_fetched_at", "_type", "_noindex"]
 
 
 class StageEntry(Model):
@@ -118,6 +118,8 @@ class SeedEntry(Model):
     @classmethod
     def arrange(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Split a component's entry; of a URL's entry check what goes together."""
+        if data.get("url") == "-":
+            data = {"file": "-", **{word: value for word, value in data.items() if word != "url"}}
         if "url" not in data:
             return _component_seed(data)
         if "body" in data and "json" in data:

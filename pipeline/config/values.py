@@ -101,7 +101,7 @@ def _some(value: str) -> str:
 def _field_name(value: str) -> str:
     if not value.isprintable() or value.strip() != value or not value:
         raise expected("a field name without control characters or spaces at its ends")
-    if value in ("_run", "_url", "_fetched_at", "_type"):
+    if value in ("_run", "_url", "_fetched_at", "_type", "_noindex"):
         raise expected("another field name: this one is kept for 'meta'")
     return value
 

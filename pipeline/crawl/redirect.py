@@ -48,6 +48,7 @@ def redirect(
         headers=headers,
         seed=False,
         rule_limit=None,  # the link that was followed has been counted
+        unchanged=False,  # that was said of the other URL
         parent=request.url,
         hops=(*request.hops, request.url),
     )

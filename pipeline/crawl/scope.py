@@ -136,6 +136,16 @@ class Scope:
             return "rejected:depth"
         return None
 
+    def source_refusal(self, url: str, *, near: str | None = None) -> str | None:
+        """As `refusal`, of a sitemap or feed, which no pattern is about. `near` is the list that names it, if there is
+        one: then it must be on the same host, or on one that may be crawled.
+        """
+        reason = gate(url, max_url=self.max_url)
+        if reason is not None:
+            return f"rejected:{reason}"
+        away = near is not None and host_of(url) != host_of(near) and not self._host_allowed(url)
+        return "rejected:scope" if away else None
+
     def _host_allowed(self, url: str) -> bool:
         authority = split(url)[1]
         known = self._hosts.get(authority)

@@ -6,7 +6,7 @@ all: its row and they are one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from pipeline.model import Request
 from pipeline.runner.books import Books
 from pipeline.runner.build import Job, make_engine
 from pipeline.runner.engine import Engine
+from pipeline.runner.fingerprint import makers
 from pipeline.runner.past import Past
-from pipeline.state import again, requests, runs
+from pipeline.state import again, requests, results, runs, sources
 from pipeline.state.runs import RunRow
 from pipeline.state.writer import Writer
-from pipeline.url import origin_of
+from pipeline.url import Origin, origin_of
 
 SEEDS = 1000  # that are held in memory before they are handed to the state
 MARKS = 50_000  # known requests that are read at a time by a run that goes on
@@ -36,17 +37,49 @@ class Begun(NamedTuple):
     told: str = ""
 
 
-def start_requests(job: Job) -> Iterator[Request]:
+def start_requests(job: Job, writer: Writer) -> Iterator[Request]:
     """Tell the plugins that the run begins, and give its seeds one by one. Raises ConfigError."""
     run_start(job)
     try:
-        for request in job.resolve(chain(job.seeds, job.host.seeds(job.run))):
+        for request in job.resolve(_expanded(job, chain(job.seeds, job.host.seeds(job.run)), writer)):
             if request.seed:
                 request.url = job.credentials.without_userinfo(request.url)
-                job.trust(origin_of(request.url))
+                _trust(job, origin_of(request.url))
             yield request
     except PluginError as error:
         raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
+
+
+def _trust(job: Job, origin: Origin) -> None:
+    """The user wrote a URL of this origin: it may be asked, and its host belongs to the crawl."""
+    job.trust(origin)
+    job.scope.adopt(origin.host)
+
+
+def _expanded(job: Job, requests: Iterable[Request], writer: Writer) -> Iterator[Request]:
+    """The requests, those for sitemaps and feeds as the run means them: which robots.txt, and since when."""
+    origins = list(dict.fromkeys(origin_of(seed.url) for seed in job.seeds))
+    last: float | None = None
+    for request in requests:
+        source = request.source
+        if source is None:
+            yield request
+            continue
+        if source.since is not None and last is None:
+            last = writer.call(results.published_start) or 0.0
+            _load_published(job, writer)
+        since = last if source.since == "last_success" else source.since
+        new = msgspec.structs.replace(request, source=msgspec.structs.replace(source, since=since))
+        if source.kind == "robots" and request.url == "robots":
+            for origin in origins:
+                yield msgspec.structs.replace(new, url=f"{origin.root}robots.txt")
+        else:
+            yield new
+
+
+def _load_published(job: Job, writer: Writer) -> None:
+    for marks in writer.call(results.published_marks, list(makers(job.loaded, job.host).values())):
+        job.published.add(marks)
 
 
 def run_start(job: Job) -> None:
@@ -63,7 +96,7 @@ def begin(job: Job, writer: Writer) -> Begun:
     number = writer.call(runs.begin, run.id, run.start.isoformat(), job.fingerprint, narrowed, pipeline.__version__)
     _restore_cookies(job, writer)
     engine = make_engine(job, writer, number, Books())
-    for count, request in enumerate(start_requests(job), 1):
+    for count, request in enumerate(start_requests(job, writer), 1):
         engine.add_seed(request)
         if count % SEEDS == 0:
             engine.recorder.flush()
@@ -99,6 +132,10 @@ def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
         fates=dict(found.fates),
         per_limit=before.per_limit,
         adopted=before.adopted,
+        sources=before.sources,
+        sources_fetched=before.sources_fetched,
+        incomplete=before.incomplete,
+        skipped=before.skipped,
     )
     engine = _restored(job, writer, found.number, books)
     writer.commit(wait=True)
@@ -110,7 +147,9 @@ def _restored(job: Job, writer: Writer, number: int, books: Books) -> Engine:
     for host in books.adopted:
         job.scope.adopt(host)
     for origin in writer.call(requests.seed_origins):
-        job.trust(origin_of(origin + "/"))
+        _trust(job, origin_of(origin + "/"))
+    if "pending" in writer.call(sources.fates):
+        _load_published(job, writer)
     _restore_cookies(job, writer)
     engine = make_engine(job, writer, number, books)
     job.frontier.restore(

@@ -17,6 +17,13 @@ class Books(msgspec.Struct):
     seeds: int = 0  # distinct ones
     requests: int = 0  # attempts sent, those for robots.txt apart
     robots_requests: int = 0
+    source_requests: int = 0  # of `requests`, those for sitemaps and feeds
+    sources: LinkCounts = msgspec.field(default_factory=LinkCounts)  # sitemaps and feeds that were met
+    sources_fetched: int = 0
+    incomplete: int = 0  # of these, how many gave only a part of what they name
+    noindex: int = 0  # pages that ask not to be kept
+    nofollow: int = 0  # links that were left out because their page asks not to follow them
+    skipped: int = 0  # pages that are not asked for because their sitemap says that they have not changed
     bytes: int = 0
     seconds: float = 0.0  # of the processes before this one
     links: LinkCounts = msgspec.field(default_factory=LinkCounts)
@@ -39,6 +46,8 @@ class Books(msgspec.Struct):
 
     def take_items(self, page: PackedPage) -> None:
         """Enter the items of a page that ended well."""
+        self.noindex += page.noindex
+        self.nofollow += page.nofollow
         self.extracted += page.extracted
         self.dead += len(page.dead)
         for kind, number in page.types.items():

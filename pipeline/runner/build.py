@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ from pipeline.runner.publish import Judge
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.robots_gate import RobotsGate
+from pipeline.runner.sources import Published, Sources
 from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host
 from pipeline.stages.jobs import RuleBook
@@ -98,6 +100,7 @@ class Job:
     stores: list[Store]
     tap: Tap | None
     fingerprint: bytes
+    published: Published
     cookies: CookieKeeper | None = None
     engine: Engine | None = None
 
@@ -129,7 +132,7 @@ def build(
     host = load_host(loaded, run, output=options.output, dry_run=options.dry_run)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
-    scope = make_scope(config, seeds, options.only)
+    scope, published = make_scope(config, seeds, options.only), Published()
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
     summary.notes = [str(note) for note in reminders(loaded, seeds)]
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
@@ -145,7 +148,8 @@ def build(
         host=host,
         rules=rules,
         scope=scope,
-        frontier=make_frontier(config, scope),
+        frontier=make_frontier(config, scope, published),
+        published=published,
         credentials=credentials,
         summary=summary,
         seeds=seeds,
@@ -177,6 +181,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         job.credentials.signature,
         most=config.fetch.redirects,
         counts=books.redirects,
+        sources=books.sources,
         adopted=books.adopted,
     )
     rules = robots_rules(config.fetch)
@@ -184,7 +189,10 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         loop=job.network.loop,
         fetcher=job.network.fetcher,
         frontier=job.frontier,
-        robots=RobotsGate(rules, agent=user_agent(config.fetch), retry=retry, rng=random.random),
+        robots=RobotsGate(
+            rules, agent=user_agent(config.fetch), retry=retry, rng=random.random, wall=time.time, memory=recorder
+        ),
+        sources=Sources(job.frontier, books, job.published),
         manners=make_manners(config.fetch, job.frontier, random),
         credentials=job.credentials,
         redirector=redirector,
@@ -260,12 +268,16 @@ def normaliser(config: Config) -> Callable[[str], str]:
     return Normaliser(strip_params=rules.strip_params, sort_params=rules.sort_params)
 
 
-def make_frontier(config: Config, scope: Scope) -> Frontier:
-    """A frontier that refuses by scope, and what no page rule fits."""
+def make_frontier(config: Config, scope: Scope, published: Published) -> Frontier:
+    """A frontier that refuses by scope, what no page rule fits, and what is published and said to be unchanged."""
 
     def refusal(request: Request) -> str | None:
+        if request.source is not None:
+            return scope.source_refusal(request.url, near=request.parent if request.source.level else None)
         fate = scope.refusal(request.url, depth=request.depth, seed=request.seed)
-        return fate or ("rejected:scope" if request.page is None else None)
+        if fate is None and request.page is None:
+            return "rejected:scope"
+        return "not_due" if fate is None and published.has(request) else fate
 
     return Frontier(
         refusal=refusal,

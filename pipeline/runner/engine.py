@@ -31,8 +31,10 @@ from pipeline.runner.memory import resident
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.recorder import Recorder
-from pipeline.runner.redirects import Redirector, identity
+from pipeline.runner.redirects import Redirector
 from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
+from pipeline.runner.sources import KEEP, Sources
+from pipeline.url import identity
 from pipeline.workers.inline import Pool
 
 GRACE = 7.5  # seconds that running requests are given when a run stops: eight with the last commit
@@ -69,6 +71,7 @@ class Engine:
         fetcher: Fetcher,
         frontier: Frontier,
         robots: RobotsGate,
+        sources: Sources,
         manners: HostManners,
         credentials: Credentials,
         redirector: Redirector,
@@ -84,6 +87,7 @@ class Engine:
         self.fetcher = fetcher
         self.frontier = frontier
         self.robots = robots
+        self._sources = sources
         self.redirector = redirector
         self.pool = pool
         self.recorder = recorder
@@ -105,7 +109,11 @@ class Engine:
 
     def add_seed(self, request: Request) -> None:
         """Put a start request, its page rule resolved, into the frontier. `request.seed` marks a config's own seeds."""
-        self.books.seeds += self.frontier.add(request, identity(request))
+        new = self.frontier.add(request, identity(request))
+        if request.source is None:
+            self.books.seeds += new
+        else:
+            self.books.sources.count(new)
 
     def run(self) -> None:
         """Drive the loop until the crawl is over."""
@@ -140,6 +148,8 @@ class Engine:
         """The whole crawler, once per turn of the loop, before it polls."""
         self._take_fetched()
         self._take_parsed()
+        if self._sources.step():
+            self.recorder.flush()  # else all that a sitemap names would be handed to the state in one turn
         self._record()
         self._start_fetches()
         self._set_timer()
@@ -149,7 +159,7 @@ class Engine:
     def _record(self) -> None:
         """Let the state take what is ripe; if it cannot, nothing that happens from now on could be kept."""
         self.books.robots_requests = self._robots_before + self.robots.requests
-        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy)
+        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy + self._sources.busy)
         broken = self.recorder.error or self.pool.error
         if broken is not None and self.error is None:
             self.error = broken
@@ -214,14 +224,15 @@ class Engine:
 
     def _parse(self, flight: Flight, response: Response) -> None:
         request = flight.entry.request
-        assert request.page is not None, "a request without a page rule was fetched"
+        assert request.page is not None or request.source is not None, "a request without a page rule was fetched"
         job = PageJob(
             url=request.url,
             status=response.status,
             headers=response.headers,
             body=response.body,
-            rule=request.page,
+            rule=request.page or "",
             carry=request.carry,
+            source=request.source,
         )
         hit("before_parse")
         self.pool.submit((flight, response), job)
@@ -236,6 +247,9 @@ class Engine:
             if fate == "fetched" and page.refresh is not None:
                 self.redirector.follow(flight.entry, 302, page.refresh, flight.cookies, self.loop.now)
                 continue
+            if fate == "fetched" and flight.entry.request.source is not None:
+                self._sources.take(flight.entry, response, page)
+                continue
             self.frontier.finish(flight.entry, fate, detail=detail, status=response.status)
             if fate == "fetched":
                 self.recorder.keep(flight.entry, response, page)
@@ -245,12 +259,17 @@ class Engine:
         """Give the frontier the links of a page. Most are known, and those are never unpacked."""
         frontier = self.frontier
         wanted = range(len(page.marks) // MARK) if frontier.track_depth else frontier.unknown(page.marks)
-        new = 0
+        new = lists = 0
         for request, mark in unpack_some(page, wanted) if wanted else ():
             request.depth = entry.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
             request.parent = entry.request.url
-            new += frontier.add(request, mark, parent=entry)
-        self.books.take_links(page.links_found, new, page.bad_links)
+            is_new = frontier.add(request, mark, parent=entry)
+            if request.source is None:
+                new += is_new
+            else:
+                lists += 1
+                self.books.sources.count(is_new)
+        self.books.take_links(page.links_found - lists, new, page.bad_links)
 
     def _charge(self, page: PackedPage, url: str) -> None:
         """Enter what plugins did wrong on a page; the run ends if one of them has used up its budget."""
@@ -302,7 +321,9 @@ class Engine:
 
     def _cap_reached(self) -> bool:
         most = self._limits.pages
-        return most is not None and self.frontier.fates["fetched"] + self.frontier.active >= most
+        if most is None:
+            return False
+        return self.frontier.fates["fetched"] - self.books.sources_fetched + self.frontier.active >= most
 
     def _start(self, entry: Entry) -> None:
         """Ask for a page, if robots.txt lets us; until that is known the entry keeps its place at its host."""
@@ -326,13 +347,15 @@ class Engine:
         self._credentials.put_on(request)
         self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url))
         self.books.requests += 1
-        self.fetcher.start(request)
+        self.books.source_requests += request.source is not None
+        self.fetcher.start(request, keep=KEEP if request.source is not None else None)
 
     def _set_timer(self) -> None:
         """One timer for the next moment at which something may start."""
         times = [self.recorder.next_time()]
         if self.stopped is None:
             times.append(self.robots.next_time())
+            times.append(self.loop.now if self._sources.busy else None)
         if self._room():
             times.append(self.frontier.next_time())
         when = min((time for time in times if time is not None), default=None)

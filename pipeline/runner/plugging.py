@@ -11,6 +11,7 @@ from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
 from pipeline.config.loader import Loaded
 from pipeline.config.schema import Config
 from pipeline.fetch.loop import Loop
+from pipeline.runner.fetching import user_agent
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
@@ -86,8 +87,9 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
     """
     config = loaded.config
     number = processes(config.workers if workers is None else workers)
+    agent = user_agent(config.fetch) if config.fetch.robots.obey else None
     if number == 0:
-        return InlinePool(packed(host.page_runner(rules, max_body=config.fetch.max_body)))
+        return InlinePool(packed(host.page_runner(rules, max_body=config.fetch.max_body, agent=agent)))
     normalize = config.scope.normalize
     setup = WorkerSetup.of(
         plugins=uses("plugins", config.plugins),
@@ -99,6 +101,7 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         strip_params=normalize.strip_params,
         sort_params=normalize.sort_params,
         max_body=config.fetch.max_body,
+        agent=agent,
     )
     limits = config.limits
     return WorkerPool(

@@ -259,7 +259,17 @@ class _Totals:
 
 
 def _result_page(page: StoredPage) -> ResultPage:
-    return ResultPage(page.mark, page.url, page.method, page.rule, page.carried, page.status, page.fetched, page.items)
+    return ResultPage(
+        page.mark,
+        page.url,
+        page.method,
+        page.rule,
+        page.carried,
+        page.status,
+        page.fetched,
+        page.items,
+        noindex=bool(page.noindex),
+    )
 
 
 def _with_files(stores: Sequence[Store]) -> Iterator[BoundStore]:

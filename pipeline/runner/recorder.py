@@ -22,10 +22,11 @@ from pipeline.failpoints import hit
 from pipeline.model import Item, PackedPage, Response
 from pipeline.packing import pack_values, unpack_items
 from pipeline.runner.books import Books
-from pipeline.state import pages, requests, runs
+from pipeline.state import pages, requests, robots, runs
 from pipeline.state.more import hidden_links
 from pipeline.state.pages import DeadRow, PageRow
 from pipeline.state.requests import FreshRow, TouchedRow, more_of
+from pipeline.state.robots import Copy
 from pipeline.state.writer import Writer
 from pipeline.url import carry_key, host_of
 
@@ -62,6 +63,10 @@ class _Refilled(NamedTuple):
 
 class _Relaxed(NamedTuple):
     """The answer to a question about shorter paths."""
+
+
+class _Asked(NamedTuple):
+    then: Callable[[Any], None]
 
 
 class Recorder:
@@ -132,6 +137,7 @@ class Recorder:
                 count=sum(page.types.values()),
                 items=page.items,
                 links=hidden_links(page.links),
+                noindex=page.noindex,
             )
         )
         for letter in page.dead:
@@ -139,6 +145,16 @@ class Recorder:
         if self._tap is not None:
             for record in unpack_items(page.items):
                 self._tap(Item(record.type, record.fields))
+
+    # --- what others keep in the state -------------------------------------------------------------------------------
+
+    def recall(self, origin: str, then: Callable[[Copy | None], None]) -> None:
+        """Read the copy of an origin's robots.txt; `then` is given it some turns later."""
+        self._writer.post(robots.load, origin, token=_Asked(then))
+
+    def keep_robots(self, origin: str, copy: Copy | None) -> None:
+        """Keep the copy of an origin's robots.txt; None: there is none any more."""
+        self._writer.post(robots.save, origin, copy)
 
     # --- once a turn -------------------------------------------------------------------------------------------------
 
@@ -220,6 +236,8 @@ class Recorder:
                 self._frontier.refill(token.host, answer)
             elif isinstance(token, _Relaxed):
                 self._frontier.relaxed(answer)
+            elif isinstance(token, _Asked):
+                token.then(answer)
 
 
 def save(db: Any, batch: Batch) -> None:
@@ -273,6 +291,7 @@ def _fresh(entry: Entry) -> FreshRow:
         parent=entry.parent,
         seed=request.seed,
         more=more_of(request),
+        source=request.source.kind if request.source is not None else None,
     )
 
 

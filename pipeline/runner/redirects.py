@@ -13,12 +13,7 @@ from pipeline.crawl.redirect import downgrade, redirect
 from pipeline.crawl.scope import Scope
 from pipeline.model import Request
 from pipeline.runner.summary import LinkCounts
-from pipeline.url import fingerprint, host_of, join, shown
-
-
-def identity(request: Request) -> bytes:
-    """The fingerprint of a request whose page rule is resolved."""
-    return fingerprint(request.method, request.url, request.body, request.page, request.carry)
+from pipeline.url import host_of, identity, join, shown
 
 
 class Redirector:
@@ -32,6 +27,7 @@ class Redirector:
         *,
         most: int,
         counts: LinkCounts,
+        sources: LinkCounts,
         adopted: list[str],
     ) -> None:
         self._frontier = frontier
@@ -39,6 +35,7 @@ class Redirector:
         self._cookies = cookies
         self._most = most
         self._counts = counts
+        self._sources = sources
         self._adopted = adopted
 
     def follow(self, entry: Entry, status: int, location: str, sent: bytes, now: float) -> None:
@@ -75,9 +72,7 @@ class Redirector:
             new = self._frontier.add(target, mark, parent=entry)
             found = self._frontier.known(mark)
         self._frontier.finish(entry, "redirected", detail=f"to {shown(target.url)}", status=status, target=found)
-        self._counts.found += 1
-        self._counts.new += new
-        self._counts.duplicate += not new
+        (self._counts if target.source is None else self._sources).count(new)
 
     def _fail(self, entry: Entry, status: int, why: str) -> None:
         self._frontier.finish(entry, f"failed:http_{status}", detail=why, status=status)

@@ -12,26 +12,26 @@ from pipeline.errors import StateError, StorageError
 from pipeline.runner.books import Books
 from pipeline.runner.engine import Engine
 from pipeline.runner.summary import ItemCounts, PluginCost, Summary, UrlProblem
-from pipeline.state import requests
+from pipeline.state import requests, robots, sources
 from pipeline.state.writer import Writer
 
+MOST_NOTES = 5  # sitemaps that are told one by one
 MOST_PROBLEMS = 200  # URLs that are told one by one; the counts are always whole
 
 
 def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     """Write what the crawl did into `summary`; what publishing does is added later."""
-    frontier, books = engine.frontier, engine.books
+    books = engine.books
     summary.stopped = engine.stopped
-    summary.discovered = frontier.discovered
-    summary.fates = {fate: count for fate, count in sorted(frontier.fates.items()) if count}
-    summary.pending = frontier.pending + frontier.active
     summary.seeds = books.seeds
-    summary.requests = books.requests
+    _split(summary, engine, writer)
+    summary.requests = books.requests - books.source_requests
     summary.bytes = books.bytes
     summary.links = books.links
     summary.redirects = books.redirects
     summary.robots_requests = books.robots_requests
     summary.bad_links = books.bad_links
+    summary.nofollow, summary.noindex = books.nofollow, books.noindex
     summary.missing = dict(sorted(books.missing.items()))
     summary.items = crawled(books)
     summary.plugins = _plugins(books)
@@ -39,9 +39,36 @@ def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     try:
         summary.hosts = writer.call(requests.fates_by_host)
         found = writer.call(requests.problems, MOST_PROBLEMS)
+        refused = writer.call(robots.refused_now)
+        in_part = writer.call(sources.read_in_part, MOST_NOTES)
     except StateError:  # told elsewhere: it is why the run ended
         return
     summary.problems = [UrlProblem(*problem) for problem in found]
+    summary.notes.extend(engine.robots.notes)
+    summary.notes.extend(f"{url} was read in part only, {why}; nothing goes for not being met" for url, why in in_part)
+    for host, number in refused:
+        urls = "a URL" if number == 1 else f"{number} URLs"
+        summary.notes.append(f"robots.txt of {host} now refuses {urls} that the last published result has")
+
+
+def _split(summary: Summary, engine: Engine, writer: Writer) -> None:
+    """Fates of pages, and those of sitemaps and feeds, which are booked apart; the frontier knows both as requests."""
+    frontier, books, lists = engine.frontier, engine.books, summary.sources
+    fates: dict[str, int] = {}
+    try:
+        fates = writer.call(sources.fates)
+    except StateError:  # without the state nobody can tell them apart
+        summary.seeds += books.sources.new
+    else:
+        lists.found, lists.new, lists.duplicate = books.sources.found, books.sources.new, books.sources.duplicate
+    total = sum(fates.values())
+    lists.pending = fates.pop("pending", 0)
+    lists.fates = fates
+    lists.requests, lists.incomplete = books.source_requests, books.incomplete
+    summary.discovered = frontier.discovered - total
+    left = {fate: count - fates.get(fate, 0) for fate, count in sorted(frontier.fates.items())}
+    summary.fates = {fate: count for fate, count in left.items() if count}
+    summary.pending = frontier.pending + frontier.active - lists.pending
 
 
 def crawled(books: Books) -> ItemCounts:

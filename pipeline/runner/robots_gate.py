@@ -3,11 +3,17 @@
 It is pure: time comes in as `now`, requests go out by `next`, outcomes come in by `take`, and entries that were held
 come out in `released`, to be queued again. What an outcome means:
 
-    2xx                              its rules, of the first 512 KiB
+    2xx                              its rules, of the first 512 KiB; they are kept for the runs to come
+    304                              the rules that are kept
     4xx but 429, too many redirects  there are no rules: everything is allowed
-    5xx, 429, a broken answer        tried again as any request, then nothing is allowed: `rejected:robots`
-    dns, connect, tls                the pages' fate is the same, since they cannot be had either; nothing is asked
+    5xx, 429, a broken answer        tried again as any request, then the rules that are kept, unless older than 30
+                                     days; where there are none, nothing is allowed: `rejected:robots`
+    dns, connect, tls                as before; where no rules are kept, the pages' fate is the same, since they cannot
+                                     be had either, and nothing is asked
     refused by policy                the page's own request says why
+
+Each run asks anew, with the validators of the copy that it has: so a copy is never used for more than a run while the
+server answers (RFC 9309, 2.4: at most 24 hours), and a change counts from the next run on.
 """
 
 from __future__ import annotations
@@ -15,10 +21,12 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pipeline.crawl.frontier import Entry
 from pipeline.crawl.redirect import redirect
@@ -27,11 +35,14 @@ from pipeline.errors import FetchError, PolicyError
 from pipeline.fetch.content import Decoder, content_codings
 from pipeline.model import Failure, Request, Response
 from pipeline.runner.outcome import Next, RetryPolicy, decide
-from pipeline.url import Origin, normalise, origin_of
+from pipeline.state.robots import Copy
+from pipeline.url import Origin, origin_of
 
 MOST_TEXT = 512 * 1024  # bytes of a robots.txt that are read; RFC 9309 asks for 500 KiB at least
 MOST_DECODED = 32 * MOST_TEXT  # what one KiB of a packed file may swell to before it counts as broken
 MOST_HOPS = 5  # redirects that are followed, RFC 9309, 2.3.1.2
+MOST_AGE = 30 * 86400  # seconds for which a copy counts while the server gives no other (RFC 9309, 2.3.1.4)
+MOST_NOTES = 10
 UNREACHABLE = ("failed:dns", "failed:connect", "failed:tls")
 
 
@@ -59,11 +70,12 @@ class State(Enum):
 class _Origin:
     """One origin: the rules or the refusal for all of it once known, and the entries that wait for that."""
 
-    __slots__ = ("attempts", "held", "hops", "known", "refusal", "rules", "url")
+    __slots__ = ("attempts", "copy", "held", "hops", "known", "refusal", "root", "rules", "url")
 
     def __init__(self, origin: Origin) -> None:
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        self.url = normalise(f"{origin.scheme}://{host}:{origin.port}/robots.txt") or ""
+        self.root = origin.root
+        self.copy: Copy | None = None
+        self.url = f"{origin.root}robots.txt"
         self.known = False
         self.rules: Robots | None = None
         self.refusal: Refusal | None = None
@@ -72,14 +84,35 @@ class _Origin:
         self.hops = 0
 
 
-class RobotsGate:
-    """Decides for every page whether robots.txt allows it, fetching robots.txt first. `agent` is the User-Agent."""
+class Memory(Protocol):
+    """Where copies are kept between runs."""
 
-    def __init__(self, rules: RobotsRules, *, agent: str, retry: RetryPolicy, rng: Callable[[], float]) -> None:
+    def recall(self, origin: str, then: Callable[[Copy | None], None]) -> None: ...
+    def keep_robots(self, origin: str, copy: Copy | None) -> None: ...
+
+
+class RobotsGate:
+    """Decides for every page whether robots.txt allows it, fetching robots.txt first. `agent` is the User-Agent, `wall`
+    a clock of seconds since 1970; without `memory` no copies are kept. `notes` say which copies had to be used.
+    """
+
+    def __init__(
+        self,
+        rules: RobotsRules,
+        *,
+        agent: str,
+        retry: RetryPolicy,
+        rng: Callable[[], float],
+        wall: Callable[[], float] = lambda: 0.0,
+        memory: Memory | None = None,
+    ) -> None:
         self._rules = rules
         self._agent = agent
         self._retry = retry
         self._rng = rng
+        self._wall = wall
+        self._memory = memory
+        self.notes: list[str] = []
         self._origins: dict[Origin, _Origin] = {}
         self._asked: dict[int, tuple[_Origin, Request]] = {}  # id of a request in flight -> whose it is
         self._due: list[tuple[float, int, _Origin, Request]] = []
@@ -113,8 +146,21 @@ class RobotsGate:
         origin = self._origins.get(name)
         if origin is None:
             origin = self._origins[name] = _Origin(name)
-            self._ask(origin, Request(origin.url), now)
+            if self._memory is None:
+                self._ask(origin, Request(origin.url), now)
+            else:
+                self._memory.recall(origin.root, partial(self._remember, origin))
         origin.held.append(entry)
+
+    def _remember(self, origin: _Origin, copy: Copy | None) -> None:
+        """There is a copy, or none: now the server is asked."""
+        request = Request(origin.url)
+        origin.copy = copy
+        if copy is not None and copy.etag:
+            request.headers["If-None-Match"] = copy.etag
+        if copy is not None and copy.last_modified:
+            request.headers["If-Modified-Since"] = copy.last_modified
+        self._ask(origin, request, 0.0)
 
     def next(self, now: float) -> Request | None:
         """A robots.txt to ask for now, or None."""
@@ -142,10 +188,14 @@ class RobotsGate:
         elif decision.next is Next.REDIRECT:
             self._redirected(origin, redirect(request, outcome.status, outcome.header("location") or ""), now)
         elif decision.next is Next.PARSE:
-            self._settle(origin, rules=Robots(text_of(outcome)))
+            self._learn(origin, outcome)
+        elif outcome.status == 304 and origin.copy is not None:
+            self._keep(origin, origin.copy._replace(checked=int(self._wall())))
+            self._settle(origin, rules=Robots(origin.copy.text))
         elif outcome.status >= 500 or outcome.status == 429:
             self._deny_later(origin, request, f"HTTP {outcome.status}", now)
         else:
+            self._keep(origin, None)
             self._settle(origin)
         return True
 
@@ -154,12 +204,24 @@ class RobotsGate:
     def _ask(self, origin: _Origin, request: Request, due: float) -> None:
         heappush(self._due, (due, next(self._tie), origin, request))
 
+    def _learn(self, origin: _Origin, response: Response) -> None:
+        text = text_of(response)
+        own = not origin.hops  # else the validators are those of another URL
+        etag, modified = response.header("etag"), response.header("last-modified")
+        self._keep(origin, Copy(int(self._wall()), etag if own else None, modified if own else None, text))
+        self._settle(origin, rules=Robots(text))
+
+    def _keep(self, origin: _Origin, copy: Copy | None) -> None:
+        if self._memory is not None and (copy is not None or origin.copy is not None):
+            self._memory.keep_robots(origin.root, copy)
+
     def _redirected(self, origin: _Origin, target: Request | None, now: float) -> None:
         origin.hops += 1
         if target is None or origin.hops > MOST_HOPS:
             self._settle(origin)
         else:
             origin.attempts = 0
+            target.headers = {}
             self._ask(origin, target, now)
 
     def _failed(self, origin: _Origin, request: Request, error: FetchError, now: float) -> None:
@@ -169,14 +231,25 @@ class RobotsGate:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
             fate = error.fate if error.fate in UNREACHABLE else "rejected:robots"
-            self._settle(origin, refusal=Refusal(fate, f"{origin.url} could not be had: {error}"))
+            self._do_without(origin, Refusal(fate, f"{origin.url} could not be had: {error}"))
 
     def _deny_later(self, origin: _Origin, request: Request, why: str, now: float) -> None:
         if origin.attempts < self._retry.attempts:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
             detail = f"{origin.url} answered {why}, which forbids everything (RFC 9309, 2.3.1.4)"
-            self._settle(origin, refusal=Refusal("rejected:robots", detail))
+            self._do_without(origin, Refusal("rejected:robots", detail))
+
+    def _do_without(self, origin: _Origin, refusal: Refusal) -> None:
+        """The server gives no rules: those of before count if they are not too old."""
+        copy = origin.copy
+        if copy is None or self._wall() - copy.checked > MOST_AGE:
+            self._settle(origin, refusal=refusal)
+            return
+        if len(self.notes) < MOST_NOTES:
+            date = datetime.fromtimestamp(copy.checked, UTC).isoformat(sep=" ", timespec="minutes")
+            self.notes.append(f"{refusal.detail}; its copy of {date} is kept to")
+        self._settle(origin, rules=Robots(copy.text))
 
     def _settle(self, origin: _Origin, *, rules: Robots | None = None, refusal: Refusal | None = None) -> None:
         origin.known, origin.rules, origin.refusal = True, rules, refusal

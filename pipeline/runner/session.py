@@ -58,6 +58,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     number: int = 0
     status: str = "open"
+    skipped: int = 0  # pages that were not asked for, by what their sitemap says
 
     # --- which run ---------------------------------------------------------------------------------------------------
 
@@ -130,6 +131,7 @@ class Session:
                 summary.notes = [*self.notes, *summary.notes]
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)
+                self.skipped = engine.books.skipped
                 codes = self._judge_crawl(engine, summary)
                 if not codes and not self.options.dry_run:
                     codes.extend(self._publish(job, signals))
@@ -178,9 +180,16 @@ class Session:
             decide = partial(pages.decide_removals, clean=False, rules=list(config.rules()))
             self.home.writer.call(decide, self.number)
             return []
-        clean = not self.options.narrowed and not any(map(_is_unclean, summary.fates))
+        clean = not self.options.narrowed and self._saw_all(summary)
         words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": False}
         return self._with_publisher(job, signals, summary, lambda publisher: publisher.publish(summary, **words))
+
+    def _saw_all(self, summary: Summary) -> bool:
+        """Whether what the run did not meet is not there any more."""
+        sources = summary.sources
+        if sources.incomplete or self.skipped:
+            return False  # what unchanged pages lead to was not looked at
+        return not any(map(_is_unclean, (*summary.fates, *sources.fates)))
 
     def _with_publisher(
         self, job: Job, signals: Signals, summary: Summary, publish: Callable[[Publisher], bool]

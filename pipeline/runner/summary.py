@@ -16,6 +16,21 @@ class LinkCounts(msgspec.Struct):
     new: int = 0
     duplicate: int = 0
 
+    def count(self, new: bool) -> None:
+        """Enter one more."""
+        self.found += 1
+        self.new += new
+        self.duplicate += not new
+
+
+class SourceCounts(LinkCounts):
+    """Requests for sitemaps and feeds: met, sent, and how they ended; `incomplete` ones gave a part of their URLs."""
+
+    requests: int = 0
+    fates: dict[str, int] = {}
+    pending: int = 0
+    incomplete: int = 0
+
 
 class ItemCounts(msgspec.Struct):
     """extracted + earlier = stored + dropped + dead_lettered.
@@ -89,10 +104,13 @@ class Summary(msgspec.Struct):
     fates: dict[str, int] = {}
     requests: int = 0
     robots_requests: int = 0
+    sources: SourceCounts = msgspec.field(default_factory=SourceCounts)
     bytes: int = 0
     links: LinkCounts = msgspec.field(default_factory=LinkCounts)
     redirects: LinkCounts = msgspec.field(default_factory=LinkCounts)
     bad_links: int = 0
+    nofollow: int = 0  # links that were not followed because their pages ask for it
+    noindex: int = 0  # pages that ask not to be kept; their items are, and plugins can see it
     items: ItemCounts = msgspec.field(default_factory=ItemCounts)
     missing: dict[str, int] = {}
     checks: list[Verdict] = []
@@ -119,7 +137,10 @@ class Summary(msgspec.Struct):
         met = self.seeds + self.links.new + self.redirects.new
         if met != self.discovered:
             wrong.append(f"{self.discovered} requests discovered, but {met} new ones met")
-        for name, links in (("links", self.links), ("redirects", self.redirects)):
+        sources = self.sources
+        if sum(sources.fates.values()) + sources.pending != sources.new:
+            wrong.append(f"{sources.new} sitemaps and feeds met, but their fates are {sources.fates}")
+        for name, links in (("links", self.links), ("redirects", self.redirects), ("sitemaps and feeds", sources)):
             if links.found != links.new + links.duplicate:
                 wrong.append(f"{links.found} {name} found, but {links.new} new and {links.duplicate} duplicate")
         accounted = items.stored + sum(items.dropped.values()) + items.dead_lettered

@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError, OptionError, PluginError, Problem
 from pipeline.model import DeadLetter, Drop, Fault, Item, PageJob, PageResult, Request
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
+from pipeline.stages.directives import Directives
 from pipeline.stages.faults import short
 from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs
 from pipeline.stages.jobs import MAX_BODY, PageRunner, RuleBook
@@ -180,8 +181,13 @@ class Host:
 
     # --- pages and items ---------------------------------------------------------------------------------------------
 
-    def page_runner(self, book: RuleBook | None = None, *, max_body: int = MAX_BODY) -> PageRunner:
-        """What workers run: PageJob -> PageResult. `book` has the page rules; by default those that were loaded."""
+    def page_runner(
+        self, book: RuleBook | None = None, *, max_body: int = MAX_BODY, agent: str | None = None
+    ) -> PageRunner:
+        """What workers run: PageJob -> PageResult. `book` has the page rules; by default those that were loaded.
+
+        `agent` is the User-Agent to which pages say what robots may do; None: what they say is not heeded.
+        """
         return PageRunner(
             classify=self._steps["classify"],
             parse=self._steps["parse"],
@@ -190,6 +196,7 @@ class Host:
             book=book or RuleBook(self._rules),
             run=self.run,
             max_body=max_body,
+            directives=Directives(agent) if agent is not None else None,
         )
 
     def run_page(self, job: PageJob) -> PageResult:

@@ -12,24 +12,28 @@ from time import perf_counter
 from typing import Any, Final
 
 from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
-from pipeline.errors import FetchError
+from pipeline.errors import FetchError, ParseError
 from pipeline.fetch.content import decode
-from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request
+from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request, Source
+from pipeline.stages import sources
 from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
+from pipeline.stages.directives import Directives
 from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
 from pipeline.stages.links import PageLinks, RuleBook, check_request
 from pipeline.stages.page import Page, RunInfo
 from pipeline.stages.values import UnfitError, settled
 
-__all__ = ["MAX_BODY", "PageRunner", "RuleBook"]
+__all__ = ["MAX_BODY", "PageRunner", "RuleBook", "read_source"]
 
 SOON: Final = 5.0  # seconds: a later refresh is there for readers, not a redirect
 MAX_BODY: Final = 16 * 1024 * 1024  # bytes of a body without its content codings
 
 
 class PageRunner:
-    """`runner(job) -> PageResult`. The steps of each hook are in call order."""
+    """`runner(job) -> PageResult`. The steps of each hook are in call order; without `directives` what a page asks of
+    robots is not read.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class PageRunner:
         book: RuleBook,
         run: RunInfo,
         max_body: int = MAX_BODY,
+        directives: Directives | None = None,
     ) -> None:
         self._classify = classify
         self._parse = parse
@@ -49,13 +54,18 @@ class PageRunner:
         self._book = book
         self._run = run
         self._max_body = max_body
+        self._directives = directives
         self._parsers: dict[str, Any] = {name: rule.get("parser") or "auto" for name, rule in book.rules.items()}
 
     def __call__(self, job: PageJob) -> PageResult:
         """Everything that is made of one page. Raises nothing but KeyboardInterrupt."""
+        if job.source is not None:
+            return read_source(job, job.source, self._book)
         result = PageResult()
         try:
             page = self._page(job)
+            if self._directives is not None:
+                page.noindex, page.nofollow = self._directives.of(page, job.headers, self._run.start)
             result.verdict = self._verdict(page, result)
             if result.verdict == "ok":
                 self._read(page, job, result)
@@ -90,7 +100,10 @@ class PageRunner:
         for step in self._parse:
             _guarded(step, result, self._collect, step, page, entries, requests, result)
         result.items = self._chain.run(entries, result)
-        if requests:
+        result.noindex = page.noindex
+        if page.nofollow:
+            result.nofollow = len(requests)
+        elif requests:
             links = PageLinks(self._book, page.base_url)
             if self._admit:
                 requests = self._admitted(links.absolute(requests, result), page, result)
@@ -139,6 +152,21 @@ class PageRunner:
                 raise AnswerError(f"left {short(request)} in the list; expected Requests")
             self._check(request)
         return answer
+
+
+def read_source(job: PageJob, source: Source, book: RuleBook) -> PageResult:
+    """What a sitemap or feed names, as links. Plugins have no part in it. Raises nothing."""
+    result = PageResult()
+    try:
+        listing = sources.read(source, job.url, job.headers, job.body)
+    except (FetchError, ParseError) as error:
+        fate = error.fate if isinstance(error, FetchError) else "failed:parse"
+        return PageResult(fault=Fault("", "", describe(error), fate=fate))
+    links = PageLinks(book, job.url)
+    links.enter(sources.requests(listing, source, job.rule), result)
+    result.bad_links += listing.without
+    result.incomplete = listing.incomplete
+    return result
 
 
 def _refresh(page: Page) -> str | None:

@@ -18,7 +18,7 @@ from pipeline.model import PageResult, Request
 from pipeline.packing import pack_link
 from pipeline.stages.faults import AnswerError, short
 from pipeline.stages.loading import nearest
-from pipeline.url import fingerprint, folder_of, join, normalise, replaces_segment
+from pipeline.url import fingerprint, folder_of, identity, join, normalise, replaces_segment
 
 KEPT: Final = 8192  # references before what is remembered is begun again: about 5 MB
 LONGEST: Final = 300  # characters of a reference that is remembered: hostile pages get 10 MB at most
@@ -69,7 +69,7 @@ class RuleBook:
         resolved = copied(request)
         resolved.url = url if self._normaliser is None else self._normaliser(url)
         resolved.method = request.method.upper()
-        resolved.page = request.page or self.rule_for(resolved.url)
+        resolved.page = request.page or (self.rule_for(resolved.url) if request.source is None else None)
         return resolved
 
     def unknown(self, page: object) -> str:
@@ -146,7 +146,7 @@ class PageLinks:
                 link, mark = target.packed, target.mark
             else:
                 link = resolved(request, target)
-                mark = fingerprint(link.method, link.url, link.body, link.page, link.carry)
+                mark = identity(link)
             if mark not in seen:
                 seen.add(mark)
                 links.append(link)
@@ -155,8 +155,8 @@ class PageLinks:
 
 def is_plain(request: Request) -> bool:
     """Whether there is nothing to it but a URL and perhaps a page rule."""
-    return not (request.carry or request.headers or request.priority or request.rule_limit) and (
-        request.body is None and request.method == "GET"
+    return not (request.carry or request.headers or request.priority or request.rule_limit or request.unchanged) and (
+        request.body is None and request.method == "GET" and request.source is None
     )
 
 
@@ -167,10 +167,12 @@ def resolved(request: Request, target: Target) -> Request:
         method=request.method.upper(),
         headers=request.headers,
         body=request.body,
-        page=target.rule if request.page is None else request.page,
+        page=target.rule if request.page is None and request.source is None else request.page,
         carry=request.carry,
         priority=request.priority,
+        source=request.source,
         rule_limit=request.rule_limit,
+        unchanged=request.unchanged,
     )
 
 

@@ -106,6 +106,8 @@ class Page:
         "_xpath",
         "body",
         "carry",
+        "nofollow",
+        "noindex",
         "rule",
         "run",
         "status",
@@ -130,6 +132,8 @@ class Page:
         self.rule = rule
         self.carry: Mapping[str, Any] = MappingProxyType(dict(carry or {}))
         self.run = run
+        self.noindex = False  # what the page asks of robots: not to be kept, and not to follow its links
+        self.nofollow = False
         self._parser = parser
         self._raw_headers = headers
         self._headers: PageHeaders | None = None

@@ -24,7 +24,7 @@ from pipeline.packing import MARK, pack_rows, unpack_items, unpack_values
 from pipeline.stages.chains import SingleChain
 
 BATCH: Final = 500  # items a call of store_items
-Row: TypeAlias = tuple[str, Item, str, int]  # type, item, its page's URL, when that was fetched
+Row: TypeAlias = tuple[str, Item, str, int, bool]  # type, item, and of its page: URL, when fetched, whether noindex
 
 _canonical: Final = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
@@ -40,6 +40,15 @@ class ResultPage(msgspec.Struct, array_like=True):
     status: int
     fetched: int
     items: bytes
+    noindex: bool = False
+
+
+class Origin(NamedTuple):
+    """What stores can be told of an item's page, if they ask (`meta`)."""
+
+    url: str
+    fetched: int
+    noindex: bool = False
 
 
 class Staged(msgspec.Struct):
@@ -116,8 +125,9 @@ class Stager:
             hit("mid_stage")
             carry = unpack_values(page.carried) if page.carried else {}
             facts = Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
+            origin = Origin(page.url, page.fetched, page.noindex)
             for item, mark in self._items(page, facts, staged):
-                kept.append((item.type, item, page.url, page.fetched))
+                kept.append((item.type, item, *origin))
                 marks.append(mark)
         staged.items = pack_rows(kept) if kept else b""  # as they are now: stores get them after that
         staged.marks = b"".join(marks)
@@ -127,7 +137,7 @@ class Stager:
     def feed_again(self, items: bytes) -> None:
         """Take a piece of a result that has been staged before: it is filtered already."""
         if items:
-            self._feed([(kind, item_of(kind, fields), url, at) for kind, fields, url, at in unpack_values(items)])
+            self._feed([(kind, item_of(kind, fields), *Origin(*of)) for kind, fields, *of in unpack_values(items)])
 
     def finish(self) -> None:
         """The last page has been given."""
@@ -202,22 +212,23 @@ class Stager:
     def _feed(self, rows: Sequence[Row]) -> None:
         """Give items to the stores. Each gets its own: one that changes an item must not change another's."""
         for number, (store, batch) in enumerate(zip(self.stores, self._batches, strict=True), 1):
-            for kind, fields, url, fetched in rows:
+            for kind, fields, url, fetched, noindex in rows:
                 if store.items is None or kind in store.items:
                     item = fields if number == len(self.stores) else item_of(kind, fields)
                     if store.meta:
-                        item.update(self._meta(store.meta, kind, url, fetched))
+                        item.update(self._meta(store.meta, kind, Origin(url, fetched, noindex)))
                     batch.append(item)
                     if len(batch) == BATCH:
                         store.store_items(batch[:])
                         batch.clear()
 
-    def _meta(self, names: tuple[str, ...], kind: str, url: str, fetched: int) -> dict[str, str]:
+    def _meta(self, names: tuple[str, ...], kind: str, origin: Origin) -> dict[str, Any]:
         known = {
             "_run": self._run,
-            "_url": url,
+            "_url": origin.url,
             "_type": kind,
-            "_fetched_at": datetime.fromtimestamp(fetched, UTC).isoformat(),
+            "_fetched_at": datetime.fromtimestamp(origin.fetched, UTC).isoformat(),
+            "_noindex": origin.noindex,
         }
         return {name: known[name] for name in names}
 

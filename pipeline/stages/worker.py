@@ -67,6 +67,7 @@ class WorkerSetup(msgspec.Struct):
     strip_params: list[str] = []
     sort_params: bool = False
     max_body: int = MAX_BODY
+    agent: str | None = None
     log_level: int = logging.CRITICAL
     log_json: bool = False
     store: list[UseData] = []
@@ -85,6 +86,7 @@ class WorkerSetup(msgspec.Struct):
         strip_params: Sequence[str] = (),
         sort_params: bool = False,
         max_body: int = MAX_BODY,
+        agent: str | None = None,
     ) -> WorkerSetup:
         """From what `Host.load` and `RuleBook` get in the parent."""
         uses = [*plugins, *parse, *filter, *store]
@@ -104,6 +106,7 @@ class WorkerSetup(msgspec.Struct):
             strip_params=list(strip_params),
             sort_params=sort_params,
             max_body=max_body,
+            agent=agent,
             log_level=logging.getLogger(logs.ROOT).getEffectiveLevel(),
             log_json=logs.is_json(),
         )
@@ -132,7 +135,7 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     """What a worker process does with a page: from a PageJob to a PackedPage, both as msgpack. Raises ConfigError."""
     plan, host = plan_and_host(setup)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
-    page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body))
+    page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))
     read, write = msgspec.msgpack.Decoder(PageJob).decode, msgspec.msgpack.Encoder().encode
 
     def work(job: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.crawl.redirect import SECRET_HEADERS
-from pipeline.model import Request
+from pipeline.model import Request, Source
 from pipeline.packing import pack_values, unpack_links, unpack_values
 
 HIDDEN: Final = "\0secret "  # begins a header's value in stored links that is not the value itself
@@ -37,6 +37,7 @@ class _More(msgspec.Struct, omit_defaults=True):
     hops: tuple[str, ...] = ()
     trail: tuple[tuple[bytes, bytes], ...] = ()
     rule_limit: tuple[str, int] | None = None
+    source: Source | None = None
 
 
 _HEADERS: Final = b"\xa7headers"  # the key, as msgpack has it, of a request that has any
@@ -77,6 +78,7 @@ def more_of(request: Request, secret_names: Collection[str] = SECRET_HEADERS) ->
         hops=request.hops,
         trail=request.trail,
         rule_limit=request.rule_limit,
+        source=request.source,
     )
     return None if more == _PLAIN else _encode(more)
 
@@ -103,6 +105,7 @@ def request_of(  # noqa: PLR0917 - the columns of a row, by place
         request.hops = found.hops
         request.trail = found.trail
         request.rule_limit = found.rule_limit
+        request.source = found.source
     return request
 
 

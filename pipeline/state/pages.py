@@ -68,6 +68,7 @@ class PageRow(NamedTuple):
     count: int  # type: ignore[assignment]  # named as its column; nobody counts equal values of a row
     items: bytes
     links: bytes
+    noindex: bool = False  # the page asks not to be kept
 
 
 class StoredPage(NamedTuple):
@@ -87,6 +88,7 @@ class StoredPage(NamedTuple):
     origin: int
     count: int  # type: ignore[assignment]  # as in PageRow
     items: bytes
+    noindex: bool = False
 
 
 class DeadRow(NamedTuple):
@@ -123,7 +125,7 @@ class DeadRow(NamedTuple):
 
 # --- in ---------------------------------------------------------------------------------------------------------------
 
-_ADD: Final = insert("page", ("id", *PageRow._fields[:-2]), verb="INSERT OR REPLACE")
+_ADD: Final = insert("page", ("id", *PageRow._fields[:-3], "noindex"), verb="INSERT OR REPLACE")
 _CONTENT: Final = insert("content", ("page", "items", "links"))
 _DEAD: Final = insert("dead_letter", DeadRow._fields)
 _FORGET: Final = "DELETE FROM page WHERE (run, mark) IN (SELECT column1, column2 FROM {rows})"
@@ -133,7 +135,7 @@ def add(db: sqlite3.Connection, rows: Sequence[PageRow]) -> None:
     """Add pages to their run; one that is there already, or stands earlier in `rows`, is replaced."""
     last: int = db.execute("SELECT coalesce(max(id), 0) FROM page").fetchone()[0]
     numbered = list(enumerate({(row.run, row.mark): row for row in rows}.values(), last + 1))
-    put(db, _ADD, [(number, *row[:-2]) for number, row in numbered])
+    put(db, _ADD, [(number, *row[:-3], row.noindex) for number, row in numbered])
     put(db, _CONTENT, [(number, row.items, row.links) for number, row in numbered])
 
 
@@ -158,7 +160,7 @@ _ORDER: Final = (
 # The caller waits for these: there is nobody to take the interpreter from, and rows may come one by one.
 _READ: Final = (
     "SELECT p.id, p.run, p.mark, p.url, p.method, p.body, p.rule, p.carry, p.carried, p.status, p.fetched, p.origin, "
-    "p.count, c.items FROM json_each(?) AS v CROSS JOIN page AS p ON p.id = v.value "
+    "p.count, c.items, p.noindex FROM json_each(?) AS v CROSS JOIN page AS p ON p.id = v.value "
     "CROSS JOIN content AS c ON c.page = p.id"
 )
 

@@ -76,6 +76,7 @@ class FreshRow(NamedTuple):
     parent: int | None
     seed: bool
     more: bytes | None
+    source: str | None = None  # sitemap, feed or robots
 
 
 class TouchedRow(NamedTuple):
@@ -333,10 +334,11 @@ _REACHED: Final = ", ".join(f"'{fate}'" for fate in REACHED)
 
 
 def fates_by_host(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
-    """Host -> fate -> requests, both in order of name; without a fate: `pending`."""
+    """Host -> fate -> requests for pages, both in order of name; without a fate: `pending`."""
     found = db.execute(
         "SELECT json_group_array(json_array(host, fate, requests)) FROM "
-        "(SELECT host, coalesce(fate, 'pending') AS fate, count(*) AS requests FROM request GROUP BY 1, 2)"
+        "(SELECT host, coalesce(fate, 'pending') AS fate, count(*) AS requests FROM request "
+        "WHERE source IS NULL GROUP BY 1, 2)"
     ).fetchone()[0]
     hosts: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for host, fate, requests in sorted(_cells.decode(found)):

@@ -87,6 +87,22 @@ def published(db: sqlite3.Connection) -> int | None:
     return number
 
 
+def published_start(db: sqlite3.Connection) -> float | None:
+    """When the run began whose result is the published one, in seconds since 1970."""
+    found = db.execute("SELECT unixepoch(started) FROM run WHERE status = 'published' ORDER BY number DESC").fetchone()
+    return None if found is None or found[0] is None else float(found[0])
+
+
+def published_marks(db: sqlite3.Connection, made_by: Collection[bytes]) -> list[bytes]:
+    """The fingerprints of the published pages whose items were made by one of these, some thousand to a piece."""
+    found = db.execute(
+        "SELECT group_concat(hex(mark), '') FROM page WHERE run = 0 "
+        "AND hex(made_by) IN (SELECT value FROM json_each(?)) GROUP BY id / 10000",
+        (json_text([maker.hex().upper() for maker in made_by]).decode(),),
+    )
+    return [bytes.fromhex(text) for (text,) in found.fetchall()]
+
+
 def drop_candidates(db: sqlite3.Connection, but: int | None = None) -> list[int]:
     """Give up all candidates but one; their numbers."""
     found = db.execute("SELECT number FROM run WHERE status = 'candidate' AND number IS NOT ?", (but,)).fetchall()

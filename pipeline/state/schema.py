@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION_ID: Final = 0x484B4C4E  # "HKLN", for file(1)
 
 TABLES: Final = """
@@ -94,7 +94,7 @@ CREATE TABLE chunk(
   seq INTEGER NOT NULL,
   count INTEGER NOT NULL,
   marks BLOB NOT NULL,                 -- of each item 16 bytes of identity and 16 bytes of content
-  items BLOB NOT NULL,                 -- [[type, fields, page URL], ...] packed
+  items BLOB NOT NULL,                 -- [[type, fields, page URL, ...], ...] packed
   UNIQUE(run, seq)
 );
 
@@ -118,5 +118,20 @@ CREATE TABLE dead_letter(
 CREATE INDEX dead_letter_of_run ON dead_letter(run);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (TABLES,)
+SOURCES: Final = """
+-- sitemap, feed or robots, where the request is for a list of URLs and not for a page.
+ALTER TABLE request ADD COLUMN source TEXT;
+ALTER TABLE page ADD COLUMN noindex INTEGER NOT NULL DEFAULT 0; -- the page asks not to be kept
+
+-- The last good robots.txt of each origin.
+CREATE TABLE robots(
+  origin TEXT PRIMARY KEY,             -- scheme://host:port
+  checked INTEGER NOT NULL,            -- seconds since 1970: when the server last said that it is so
+  etag TEXT,
+  last_modified TEXT,
+  text BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES)
 """`MIGRATIONS[n]` leads from `user_version` n to n + 1."""

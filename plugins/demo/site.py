@@ -181,6 +181,8 @@ def site() -> dict[str, Page]:
     pages |= {f"/quotes/page-{number}.html": Page(quotes(number)) for number in (1, 2, 3)}
     pages["/"] = Page(html("Demo bookshop", "<h1>Demo bookshop</h1>" + MENU))
     pages["/robots.txt"] = Page("User-agent: *\nDisallow: /basket/\n", content_type="text/plain")
+    pages["/sitemap.xml"] = Page(sitemap(shop), content_type="application/xml")
+    pages["/feed.atom"] = Page(FEED, content_type="application/atom+xml")
     pages["/basket/"] = Page(html("Basket", "<h1>Your basket is empty</h1>"))
     slow, flaky, moved, gone = (f"/catalogue/{shop[number].slug}/index.html" for number in (7, 28, 42, 51))
     pages[slow] = pages[slow]._replace(slow=True)
@@ -196,6 +198,18 @@ MENU = """<ul class="menu">
 <li><a href="/quotes/page-1.html">Quotes</a></li>
 <li><a href="/basket/">Basket</a></li>
 </ul>"""
+
+
+FEED = """<feed xmlns="http://www.w3.org/2005/Atom"><title>Quotes</title>
+<entry><title>Page 1</title><link href="/quotes/page-1.html"/><updated>2026-01-01T00:00:00Z</updated></entry>
+</feed>
+"""
+
+
+def sitemap(shop: list[Book]) -> str:
+    """The sitemap: the first ten books."""
+    paths = "".join(f"<url><loc>/catalogue/{book.slug}/index.html</loc></url>\n" for book in shop[:10])
+    return f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{paths}</urlset>\n'
 
 
 def html(title: str, body: str) -> str:

@@ -415,7 +415,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         BASE + "store:\n  - jsonl: {path: a, write: merge, meta: [_urls]}\n",
         [
-            "x.yaml:6:43: store.0.jsonl.meta.0: expected _run, _url, _fetched_at or _type, found '_urls'; did you mean '_url'?"
+            "x.yaml:6:43: store.0.jsonl.meta.0: expected _run, _url, _fetched_at, _type or _noindex, found '_urls'; did you mean '_url'?"
         ],
     ),
     (

@@ -14,10 +14,10 @@ from pipeline.model import Failure, Request, Response
 from pipeline.runner.credentials import Credentials
 from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.politeness import Advice, HostManners
-from pipeline.runner.redirects import Redirector, identity
+from pipeline.runner.redirects import Redirector
 from pipeline.runner.robots_gate import Refusal, RobotsGate, RobotsRules, State
 from pipeline.runner.summary import LinkCounts
-from pipeline.url import Origin
+from pipeline.url import Origin, identity
 
 RETRY = RetryPolicy(attempts=2, base=1.0, cap=60.0, on=frozenset({"connect", "truncated", 503}))
 
@@ -259,6 +259,7 @@ class Chain:
             lambda url: self.cookies,
             most=most,
             counts=self.counts,
+            sources=LinkCounts(),
             adopted=self.adopted,
         )
 

@@ -285,7 +285,7 @@ def result(writer: Writer) -> list[Any]:
     number = writer.call(pages.published)
     assert number is not None
     found = writer.call(pages.chunks, number, -1, 100)
-    return [fields for piece in found if piece.items for _, fields, _, _ in unpack_values(piece.items)]
+    return [fields for piece in found if piece.items for _, fields, *_ in unpack_values(piece.items)]
 
 
 @pytest.mark.parametrize(

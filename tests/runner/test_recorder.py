@@ -16,9 +16,9 @@ from pipeline.model import DeadLetter, Fault, Item, ItemRecord, PackedPage, Page
 from pipeline.packing import pack, unpack_items
 from pipeline.runner.books import Books
 from pipeline.runner.recorder import BATCH, INTERVAL, Recorder
-from pipeline.runner.redirects import identity
 from pipeline.state import runs
 from pipeline.state.writer import Writer
+from pipeline.url import identity
 
 STARTED = "2026-01-01T00:00:00+00:00"
 

@@ -73,7 +73,10 @@ class ResponseReader:
         self.begin("GET")
 
     def begin(self, method: str, keep: int | None = None) -> None:
-        """Get ready for the answer to a request with this method, of whose body `keep` bytes are enough (None: all)."""
+        """Get ready for the answer to a request with this method.
+
+        `keep` bytes of its body are enough, whatever `max_body` is; None: all of it, and no more than `max_body`.
+        """
         self._method = method
         self._keep = keep
         self._held = bytearray()  # of a head whose end has not come
@@ -321,7 +324,7 @@ class ResponseReader:
         self._received += len(data)
         if self._keep is not None and self._received >= self._keep:
             self._cut(data)
-        if self._received > self._max_body:
+        elif self._received > self._max_body and self._keep is None:
             raise TooLargeError(f"body is larger than {self._max_body} bytes", reason="body_too_large")
         self._chunks.append(data)
 
