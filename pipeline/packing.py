@@ -97,6 +97,11 @@ def pack_link(request: Request) -> msgspec.Raw:
     return msgspec.Raw(_encode(request))
 
 
+def unpack_each(data: bytes) -> list[bytes]:
+    """Each element of a packed list, packed as it is."""
+    return [bytes(one) for one in _raw.decode(data)] if data else []
+
+
 def unpack_links(data: bytes) -> list[Request]:
     """The requests of a `PackedPage.links`."""
     return _requests.decode(data) if data else []

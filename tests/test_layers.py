@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pipeline.collector",
         "pipeline.logs",
     ),
-    ("pipeline.fetch.http1", "pipeline.fetch.content", "pipeline.crawl", "pipeline.workers.framing"),
+    ("pipeline.fetch.http1", "pipeline.fetch.content", "pipeline.crawl", "pipeline.workers.framing", "pipeline.checks"),
     ("pipeline.fetch.loop",),
     ("pipeline.fetch", "pipeline.workers"),
     ("pipeline.state",),

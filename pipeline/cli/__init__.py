@@ -15,10 +15,12 @@ from pipeline.cli import faults
 
 COMMANDS = {
     "check": "pipeline.cli.check:check",
+    "diff": "pipeline.cli.diff:diff",
     "fetch": "pipeline.cli.fetch:fetch",
     "items": "pipeline.cli.items:items",
     "plugin": "pipeline.cli.plugin:plugin",
     "publish": "pipeline.cli.publish:publish",
+    "report": "pipeline.cli.report:report",
     "retry": "pipeline.cli.retry:retry",
     "run": "pipeline.cli.run:run",
     "runs": "pipeline.cli.runs:runs",

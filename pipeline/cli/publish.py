@@ -48,7 +48,9 @@ def publish(config: Path, run: str | None, overrides: tuple[str, ...], force: bo
 def _failure(summary: Summary, config: str) -> list[str]:
     again = f"hookline publish {shlex.quote(config)} {summary.run}"
     if summary.exit_code == 1:
-        failed = [f"  {one.check}: {one.message}" for one in summary.checks if not one.passed]
+        failed = [f"  {line}" for line in terminal.failed_checks(summary.checks)]
+        if summary.published:
+            return [f"{summary.name}: run {summary.run} is published, though a check failed [exit 1]", *failed]
         head = f"{summary.name}: run {summary.run} is not published: a check failed [exit 1]"
         return [head, *failed, f"  to publish it all the same: {again} --force"]
     reasons = [f"  {error}" for error in summary.errors] or [f"  {summary.stopped or 'it was stopped'}"]

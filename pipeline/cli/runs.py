@@ -12,6 +12,7 @@ import click
 from pipeline.cli import terminal
 from pipeline.cli.overrides import parse_overrides, set_option
 from pipeline.config import load
+from pipeline.logs import printable
 from pipeline.runner.release import state_file
 from pipeline.state.database import reading
 from pipeline.state.runs import RunRow, history
@@ -28,7 +29,8 @@ LEFT = (0, 2, 7)  # columns of text; numbers stand at the right
     "-n", "most", type=click.IntRange(min=1), metavar="N", default=20, help="The last N runs; 20 if not given."
 )
 def runs(config: Path, overrides: tuple[str, ...], as_json: bool, most: int) -> None:
-    """List the last runs of CONFIG, newest first: when, how long, what became of them, pages, items, changes.
+    """List the last runs of CONFIG, newest first: when, how long, what became of them, pages, items, changes; below a
+    run the checks that it failed.
 
     Status: open (interrupted or stopped: the next run goes on with it, or under way), publishing (interrupted while it
     was published), published, candidate (kept back: a check failed, or it saw only a part), failed (no source),
@@ -44,7 +46,13 @@ def runs(config: Path, overrides: tuple[str, ...], as_json: bool, most: int) -> 
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     elif rows:
-        click.echo("\n".join(table([HEADINGS, *(_cells(row) for row in rows)])))
+        heading, *lines = table([HEADINGS, *(_cells(row) for row in rows)])
+        click.echo(heading)
+        for row, line in zip(rows, lines, strict=True):
+            click.echo(line)
+            for check in row["checks"]:
+                if not check["passed"]:
+                    click.echo(f"  {printable(check['check'])}: {printable(check['message'])}")
 
 
 def told(row: RunRow) -> dict[str, Any]:
@@ -68,6 +76,7 @@ def told(row: RunRow) -> dict[str, Any]:
             "failed": sum(count for fate, count in fates.items() if fate.startswith("failed:")),
         },
         "items": row.counts.get("kept", 0) if running else counts.get("stored", 0),
+        "checks": [] if running else source.get("checks", []),
         **{kind: counts.get(kind, 0) if compared else None for kind in ("new", "changed", "gone")},
     }
 
@@ -98,12 +107,12 @@ def took(seconds: float) -> str:
     return f"{seconds:.0f}s"
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as their widest cell."""
+def table(rows: Sequence[Sequence[str]], left: Sequence[int] = LEFT) -> list[str]:
+    """Lines with columns as wide as their widest cell; those named in `left` begin at the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         " ".join(
-            cell.ljust(width) if index in LEFT else cell.rjust(width)
+            cell.ljust(width) if index in left else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
+from pipeline.checks.judge import Verdict
 from pipeline.cli.faults import Fault
 from pipeline.logs import printable
 from pipeline.runner.summary import Summary
 
 MOST_LINES = 10
 LONGEST_PROBLEM = 1024  # characters of a line that says what is wrong with a config
+
+MOST_DRIFT = 5  # of which a terminal is told
 
 GOES_ON = (3, 5, 6)  # what such a run has done is kept
 
@@ -27,6 +30,7 @@ MEANING = {
     70: "internal error",
     75: "another run holds the lock; nothing was done",
 }
+PUBLISHED_ALL_THE_SAME = "a check failed; the result was published all the same (on_check_failure)"
 
 
 def success_lines(summary: Summary) -> list[str]:
@@ -38,7 +42,8 @@ def success_lines(summary: Summary) -> list[str]:
     if dropped or items.dead_lettered:
         lines.append(f"  {dropped} dropped, {items.dead_lettered} dead-lettered")
     lines.extend(f"  -> {path}" for path in summary.outputs)
-    return lines
+    lines.extend(f"  {line}" for line in drift_lines(summary))
+    return [printable(line) for line in lines]
 
 
 def failure_lines(summary: Summary, *, config: str, report: str | None, command: str = "run") -> list[str]:
@@ -48,10 +53,12 @@ def failure_lines(summary: Summary, *, config: str, report: str | None, command:
     """
     code = summary.exit_code
     why = f" ({summary.stopped})" if summary.stopped and code == 3 else ""
-    head = f"{summary.name}: {MEANING.get(code, 'failed')}{why} [exit {code}]"
+    meaning = PUBLISHED_ALL_THE_SAME if code == 1 and summary.published else MEANING.get(code, "failed")
+    head = f"{summary.name}: {meaning}{why} [exit {code}]"
     tail = [f"report: {report}"] if report else []
     tail.extend(_next(summary, config, command))
-    return _within(head, [*summary.errors, *_checks(summary), *_fates(summary), *_plugins(summary)], tail)
+    told = [*summary.errors, *failed_checks(summary.checks), *_unasked(summary), *_fates(summary), *_plugins(summary)]
+    return _within(head, told, tail)
 
 
 def fault_lines(fault: Fault, *, name: str, config: str, whole: bool) -> list[str]:
@@ -93,7 +100,7 @@ def _next(summary: Summary, config: str, command: str) -> list[str]:
         again = f"hookline run {quoted}"
         return [f"next: the same command goes on with it: {again}" if command == "run" else f"next: {again} goes on"]
     lines = [f"next: {next_command(summary, config)}"]
-    if summary.exit_code == 1 and command:
+    if summary.exit_code == 1 and command and not summary.published:
         lines.append(f"to publish the result all the same: hookline publish {quoted} --force")
     return lines
 
@@ -105,13 +112,30 @@ def next_command(summary: Summary, config: str) -> str:
         return f"hookline fetch --head {shlex.quote(summary.problems[0].url)}"
     if summary.exit_code == 1 and summary.problems:
         return f"hookline try {quoted} {shlex.quote(summary.problems[0].url)}"
+    if summary.exit_code == 1:
+        return f"hookline report {quoted}"
     if summary.exit_code == 2:
         return f"hookline check {quoted}"
     return f"hookline run {quoted} --report report.json"
 
 
-def _checks(summary: Summary) -> list[str]:
-    return [f"{verdict.check}: {verdict.message}" for verdict in summary.checks if not verdict.passed]
+def failed_checks(checks: Iterable[Verdict]) -> list[str]:
+    """The verdicts of checks that failed."""
+    return [f"{verdict.check}: {verdict.message}" for verdict in checks if not verdict.passed]
+
+
+def drift_lines(summary: Summary) -> list[str]:
+    """What has moved since the last published runs though no check asks for it."""
+    found = [f"drift: {one.message}" for one in summary.drift]
+    return found if len(found) <= MOST_DRIFT else [*found[:MOST_DRIFT], f"... and {len(found) - MOST_DRIFT} more"]
+
+
+def _unasked(summary: Summary) -> list[str]:
+    """Drift beside checks that failed: it often says why."""
+    asked = [verdict.check for verdict in summary.checks if not verdict.passed]
+    if not asked or summary.exit_code != 1:
+        return []
+    return [f"drift: {one.message}" for one in summary.drift if not any(one.figure in check for check in asked)]
 
 
 def _fates(summary: Summary) -> list[str]:

@@ -79,10 +79,15 @@ def _rules(data: dict[str, Any], what: str) -> Iterator[tuple[KeyPath, dict[str,
                 yield ("pages", page, what, index), entry
 
 
+def item_rules(data: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Every item rule of all page rules."""
+    return _rules(data, "items")
+
+
 def _types(data: dict[str, Any]) -> dict[str, bool]:
     """Item types of the rules; whether all rules of a type have a key."""
     types: dict[str, bool] = {}
-    for _, rule in _rules(data, "items"):
+    for _, rule in item_rules(data):
         name = str(rule.get("type") or "item")
         types[name] = types.get(name, True) and bool(rule.get("key"))
     return types
@@ -142,7 +147,7 @@ def _is_simple(match: str) -> bool:
 
 
 def _key_fields(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
-    for path, rule in _rules(data, "items"):
+    for path, rule in item_rules(data):
         fields = rule.get("fields")
         if not isinstance(fields, dict):
             continue

@@ -34,8 +34,6 @@ WITHOUT_EFFECT = frozenset(
         "field.type=json",
         "store.*.only",
         "store.*.*.only",
-        "checks",
-        "on_check_failure",
         "notify",
         "archive",
         "tests",

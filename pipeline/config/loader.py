@@ -17,6 +17,7 @@ from pipeline.config import layers, messages, places
 from pipeline.config.crosscheck import cross_check
 from pipeline.config.effects import without_effect
 from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
+from pipeline.config.promises import check_problems
 from pipeline.config.schema import Config
 from pipeline.config.substitute import Substituter
 from pipeline.errors import ConfigError, Mark, Problem
@@ -60,7 +61,13 @@ def load(
     assert isinstance(result, Mapping)  # a mapping stays one
     problems += [problem for problem in substituter.problems if problem not in problems]
     config = _validate(result, problems)
-    problems += cross_check(to_data(result), lambda key_path, key=False: places.locate(result, key_path, key=key))
+    data = to_data(result)
+    problems += cross_check(data, lambda key_path, key=False: places.locate(result, key_path, key=key))
+
+    def hidden(key_path: KeyPath) -> bool:
+        return places.is_secret(key_path, places.steps(result, key_path)[-1][1])
+
+    problems += check_problems(data, lambda key_path, at: places.inside(tree, result, key_path, at), hidden)
     if problems or config is None:
         raise ConfigError([_clean(problem) for problem in sorted(problems, key=_place)])
     return Loaded(config, file, result, sorted(without_effect(result), key=_place))

@@ -35,6 +35,18 @@ def locate(tree: Mapping, path: KeyPath, *, key: bool = False) -> Mark:
     return node.mark
 
 
+def inside(written: Mapping, tree: Mapping, path: KeyPath, at: int) -> Mark:
+    """The place of a character of a text, counted from 0; of the text itself where `${...}` has moved what it holds.
+
+    `written` is the tree before substitution. In quotes an escape before the character would move it too; that is rare
+    and harmless.
+    """
+    (mark, node), (_, before) = steps(tree, path)[-1], steps(written, path)[-1]
+    if not isinstance(node, Scalar) or node is not before:
+        return node.mark if isinstance(node, Scalar) else mark
+    return node.mark._replace(column=node.mark.column + at + (not node.plain))
+
+
 def is_secret(path: KeyPath, node: Node) -> bool:
     """True if what stands there must not be shown: a secret key, or something from the environment."""
     if isinstance(node, Scalar) and node.secret:

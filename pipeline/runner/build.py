@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +25,8 @@ from pipeline.crawl.frontier import Frontier
 from pipeline.crawl.scope import Normaliser, Pattern, Scope
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Request
-from pipeline.runner import checks
 from pipeline.runner.advice import advice
 from pipeline.runner.books import Books
-from pipeline.runner.checks import Verdict
 from pipeline.runner.credentials import CookieKeeper, Credentials, is_secret
 from pipeline.runner.engine import Engine, Limits
 from pipeline.runner.fetching import (
@@ -44,7 +42,6 @@ from pipeline.runner.fetching import (
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
 from pipeline.runner.plugging import load_host, make_pool
-from pipeline.runner.publish import Judge
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.robots_gate import RobotsGate
@@ -298,16 +295,6 @@ def limits(config: Config, options: Options) -> Limits:
         bytes=config.limits.bytes,
         plugin_errors=config.limits.plugin_errors,
     )
-
-
-def make_judge(config: Config) -> Judge:
-    """`checks:` over a result about to be published."""
-    expects_items = bool(config.parse or any(page.items for page in config.pages.values()))
-
-    def judge(by_type: Mapping[str, int], fates: Mapping[str, int]) -> list[Verdict]:
-        return checks.judge(own=config.checks, expects_items=expects_items, items=by_type, fates=fates)
-
-    return judge
 
 
 def secret_headers(config: Config) -> dict[str, str]:

@@ -8,6 +8,7 @@ site that is nothing, whole pieces are then equal, and no item is looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nsmallest
 
 import msgspec
 
@@ -30,15 +31,32 @@ class Difference(msgspec.Struct):
         return bool(self.new or self.changed or self.gone)
 
 
-class Comparison:
-    """Takes a new result piece by piece; `old` gives the marks of the published one, in its order."""
+class Moves(msgspec.Struct):
+    """Where the items stand that are not as they were: places in the old result and in the new one, from 0.
 
-    def __init__(self, old: Iterator[bytes]) -> None:
+    Of each kind the first ones only, as many as were asked for.
+    """
+
+    changed: list[tuple[int, int]] = []
+    new: list[int] = []
+    gone: list[int] = []
+
+
+class Comparison:
+    """Takes a new result piece by piece; `old` gives the marks of the published one, in its order.
+
+    `difference` counts; `moves` says of at most `most` items of each kind where they stand.
+    """
+
+    def __init__(self, old: Iterator[bytes], *, most: int = 0) -> None:
         self._old = old
+        self._most = most
         self._rest = b""  # of the old piece that was begun
-        self._gone: dict[bytes, bytes] = {}  # identity -> content of old items that no new one has answered yet
-        self._new: dict[bytes, bytes] = {}
+        self._old_at = self._new_at = 0  # places of the items that come next
+        self._gone: dict[bytes, tuple[bytes, int]] = {}  # identity -> content and place; no new item has answered yet
+        self._new: dict[bytes, tuple[bytes, int]] = {}
         self.difference = Difference()
+        self.moves = Moves()
 
     def feed(self, marks: bytes) -> None:
         """The marks of the next new items."""
@@ -46,7 +64,10 @@ class Comparison:
             if not self._rest:
                 self._rest = next(self._old, b"")
                 if self._rest == marks[at:]:  # the usual case: nothing has changed
-                    self.difference.unchanged += len(self._rest) // PAIR
+                    count = len(self._rest) // PAIR
+                    self.difference.unchanged += count
+                    self._old_at += count
+                    self._new_at += count
                     self._rest = b""
                     return
             self._meet(marks[at : at + MARK], marks[at + MARK : at + PAIR])
@@ -61,28 +82,36 @@ class Comparison:
                 self._take_old()
         self.difference.new += len(self._new)
         self.difference.gone += len(self._gone)
+        self.moves.new = nsmallest(self._most, (place for _, place in self._new.values()))
+        self.moves.gone = nsmallest(self._most, (place for _, place in self._gone.values()))
         return self.difference
 
     def _meet(self, identity: bytes, content: bytes) -> None:
         if self._rest:
             self._take_old()
+        new = (content, self._new_at)
+        self._new_at += 1
         old = self._gone.pop(identity, None)
         if old is None:
-            self._new[identity] = content
+            self._new[identity] = new
         else:
-            self._pair(old, content)
+            self._pair(old, new)
 
     def _take_old(self) -> None:
         identity, content = self._rest[:MARK], self._rest[MARK:PAIR]
         self._rest = self._rest[PAIR:]
+        old = (content, self._old_at)
+        self._old_at += 1
         new = self._new.pop(identity, None)
         if new is None:
-            self._gone[identity] = content
+            self._gone[identity] = old
         else:
-            self._pair(content, new)
+            self._pair(old, new)
 
-    def _pair(self, old: bytes, new: bytes) -> None:
-        if old == new:
+    def _pair(self, old: tuple[bytes, int], new: tuple[bytes, int]) -> None:
+        if old[0] == new[0]:
             self.difference.unchanged += 1
-        else:
-            self.difference.changed += 1
+            return
+        self.difference.changed += 1
+        if len(self.moves.changed) < self._most:
+            self.moves.changed.append((old[1], new[1]))

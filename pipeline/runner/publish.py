@@ -22,25 +22,26 @@ from typing import Any
 
 import msgspec
 
+from pipeline.checks.figures import Fields, add
 from pipeline.errors import StorageError
 from pipeline.failpoints import hit
 from pipeline.model import DeadLetter, Item
-from pipeline.runner.checks import Verdict
+from pipeline.runner.changes import MOST, collect, packed
 from pipeline.runner.compare import Comparison, Difference
 from pipeline.runner.home import is_file_target
 from pipeline.runner.summary import Summary
-from pipeline.stages.staging import ResultPage, Stager, Store
+from pipeline.stages.staging import ResultPage, Staged, Stager, Store
 from pipeline.stages.stores import BoundStore
 from pipeline.stages.storing import StoreProcess
-from pipeline.state import pages, runs
+from pipeline.state import changes, pages, runs
 from pipeline.state.lock import Lock
 from pipeline.state.pages import DeadRow, StoredPage
 from pipeline.state.writer import Writer
 
 PAGES = 200  # pages that are read and staged at a time
 
-Judge = Callable[[Mapping[str, int], Mapping[str, int]], list[Verdict]]
-"""From the items by type and the fates to the verdicts."""
+Judge = Callable[[Summary], None]
+"""Writes the verdicts on what has been staged into its summary."""
 
 
 class StoppedError(Exception):
@@ -48,8 +49,9 @@ class StoppedError(Exception):
 
 
 class Publisher:
-    """Publishes the result of one run. `number` is the run's in the state; `stopped` is asked between pages, `balances`
-    before anything becomes visible. For outputs that others have locked it waits for `wait` seconds.
+    """Publishes the result of one run. `number` is the run's in the state, `keys` are the key fields by type; `stopped`
+    is asked between pages, `balances` before anything becomes visible. For outputs that others have locked it waits for
+    `wait` seconds.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Publisher:
         number: int,
         run: str,
         judge: Judge,
+        keys: Mapping[str, Sequence[str]] | None = None,
         stopped: Callable[[], bool] = lambda: False,
         balances: Callable[[Summary], bool] = lambda summary: True,
         wait: float = 0.0,
@@ -69,6 +72,7 @@ class Publisher:
         self._number = number
         self._run = run
         self._judge = judge
+        self._keys = keys or {}
         self._stopped = stopped
         self._balances = balances
         self._wait = wait
@@ -121,9 +125,9 @@ class Publisher:
             with self._undone(stager):
                 self._sweep(stager)
                 hit("before_stage")
-                self._stage(summary)
+                comparison = self._stage(summary)
                 hit("after_stage")
-            summary.checks = self._judge(summary.items.by_type, summary.fates)
+            self._judge(summary)
             if not self._balances(summary):
                 stager.abort("the books do not balance")
                 return False
@@ -131,17 +135,19 @@ class Publisher:
                 stager.abort("a check failed")
                 return False
             with self._undone(stager):
-                self._begin(summary)
+                self._begin(summary, comparison)
             summary.published = True
             self._deliver(stager, [_place(store, index) for index, store in enumerate(stager.stores)], summary)
         return True
 
-    def _stage(self, summary: Summary) -> None:
+    def _stage(self, summary: Summary) -> Comparison:
         """Give the whole result to the stores, and keep it in the state as it was given."""
         writer, number = self._writer, self._number
         writer.call(pages.drop_chunks, number)
         before = writer.call(pages.published)
-        comparison = Comparison(self._marks(before) if before is not None else iter(()))
+        comparison = Comparison(
+            self._marks(before) if before is not None else iter(()), most=MOST if before is not None else 0
+        )
         total = _Totals()
         ids = writer.call(pages.order, number)
         for seq, start in enumerate(range(0, len(ids), PAGES)):
@@ -150,16 +156,22 @@ class Publisher:
             found = writer.call(pages.read, ids[start : start + PAGES])
             staged = self._stager.stage([_result_page(page) for page in found])
             comparison.feed(staged.marks)
-            total.add(found, staged.by_type, staged.dropped, staged.dead, number)
+            total.add(found, staged, number)
             writer.post(pages.add_chunk, number, seq, sum(staged.by_type.values()), staged.marks, staged.items)
         self._stager.finish()
         total.tell(summary, comparison.end())
         if total.dead:
             writer.post(pages.dead, [DeadRow.of(number, None, b"", "", letter) for letter in total.dead])
+        return comparison
 
-    def _begin(self, summary: Summary) -> None:
+    def _begin(self, summary: Summary, comparison: Comparison) -> None:
         """From here on the run will be published."""
         hit("before_journal")
+        before = self._writer.call(pages.published)
+        if before is not None:
+            found, whole = collect(self._writer, before, self._number, comparison.moves, self._keys)
+            whole = whole and len(found) == summary.items.new + summary.items.changed + summary.items.gone
+            self._writer.call(changes.keep, self._number, whole, packed(found))
         stores = [(store.name, _path(store)) for store in self._stager.stores if isinstance(store, BoundStore)]
         self._writer.call(runs.deliver, self._number, stores)
         then = msgspec.structs.replace(summary, published=True)
@@ -229,27 +241,23 @@ class _Totals:
     def __init__(self) -> None:
         self.earlier = 0
         self.by_type: dict[str, int] = {}
+        self.fields: Fields = {}
         self.dropped: dict[str, int] = {}
         self.dead: list[DeadLetter] = []
 
-    def add(
-        self,
-        found: Sequence[StoredPage],
-        by_type: Mapping[str, int],
-        dropped: Mapping[str, int],
-        dead: Sequence[DeadLetter],
-        run: int,
-    ) -> None:
+    def add(self, found: Sequence[StoredPage], staged: Staged, run: int) -> None:
         self.earlier += sum(page.count for page in found if page.origin != run)
-        for counts, more in ((self.by_type, by_type), (self.dropped, dropped)):
+        for counts, more in ((self.by_type, staged.by_type), (self.dropped, staged.dropped)):
             for name, number in more.items():
                 counts[name] = counts.get(name, 0) + number
-        self.dead.extend(dead)
+        add(self.fields, staged.fields)
+        self.dead.extend(staged.dead)
 
     def tell(self, summary: Summary, difference: Difference) -> None:
         items = summary.items
         items.earlier = self.earlier
         items.by_type = self.by_type
+        summary.fields = self.fields
         items.stored = sum(self.by_type.values())
         for name, number in self.dropped.items():
             items.dropped[name] = items.dropped.get(name, 0) + number

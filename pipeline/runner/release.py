@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from pipeline.config.loader import Loaded
@@ -19,6 +20,7 @@ from pipeline.runner.session import Session
 from pipeline.runner.summary import Summary
 from pipeline.state import runs
 from pipeline.state.runs import RunRow
+from pipeline.state.writer import Writer
 
 MOST_RUNS = 1000  # newest ones, that are looked through
 
@@ -46,12 +48,12 @@ def release(loaded: Loaded, wanted: str | None, *, force: bool, say: Callable[[s
     options = Options()
     with Home(state_folder(loaded)) as home:
         history = home.writer.call(runs.history, MOST_RUNS)
-        row = _newest(history) if wanted is None else _named(history, wanted)
+        row = _newest(history) if wanted is None else _releasable(_named(home.writer, wanted))
         if row is None:
             raise NothingToDoError(f"{loaded.config.name}: nothing to publish: no result was kept back")
         pending = next((one for one in history if one.status == "publishing"), row)
         if pending.number != row.number:
-            raise _wrong(f"run {pending.id} is being published and was interrupted", "publish that one first")
+            raise wrong(f"run {pending.id} is being published and was interrupted", "publish that one first")
         home.say(row.id)
         return Session(loaded, options, home, say).release(Past.of(row), force=force)
 
@@ -65,23 +67,32 @@ def _newest(history: list[RunRow]) -> RunRow | None:
     return None
 
 
-def _named(history: list[RunRow], wanted: str) -> RunRow:
-    found = [row for row in history if row.id == wanted] or [row for row in history if row.id.startswith(wanted)]
-    if not found or not wanted:
-        names = [row.id for row in history]
+def named(found: list[RunRow], wanted: str, ids: Callable[[], list[str]]) -> RunRow:
+    """The run that is meant by an id or the beginning of one, of those `found` for it (`runs.find`).
+
+    Raises ConfigError where there is none, or several; `ids` then tells which runs there are.
+    """
+    if not found:
+        names = ids()
         near = get_close_matches(wanted, names, n=3, cutoff=0.4) or names[:3]
-        raise _wrong(
-            f"there is no run {wanted!r}", f"near to it: {', '.join(near)}" if near else "there was no run yet"
-        )
+        raise wrong(f"there is no run {wanted!r}", f"near to it: {', '.join(near)}" if near else "there was no run yet")
     if len(found) > 1:
-        raise _wrong(f"{wanted!r} is the beginning of several runs", ", ".join(row.id for row in found[:5]))
-    row = found[0]
+        raise wrong(f"{wanted!r} is the beginning of several runs", ", ".join(row.id for row in found[:5]))
+    return found[0]
+
+
+def _named(writer: Writer, wanted: str) -> RunRow:
+    return named(writer.call(runs.find, wanted), wanted, partial(writer.call, runs.ids))
+
+
+def _releasable(row: RunRow) -> RunRow:
     if row.status == "published":
         raise NothingToDoError(f"run {row.id} is published already")
     if row.status in WHY_NOT:
-        raise _wrong(f"run {row.id} cannot be published: it {WHY_NOT[row.status]}")
+        raise wrong(f"run {row.id} cannot be published: it {WHY_NOT[row.status]}")
     return row
 
 
-def _wrong(message: str, hint: str = "") -> ConfigError:
+def wrong(message: str, hint: str = "") -> ConfigError:
+    """A mistake in what was typed."""
     return ConfigError([Problem(None, "", message, hint)])

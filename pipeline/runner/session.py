@@ -25,12 +25,13 @@ from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem,
 from pipeline.failpoints import hit
 from pipeline.runner.beginning import Begun, begin, begin_again, resume, run_start
 from pipeline.runner.books import Books
-from pipeline.runner.build import Job, Options, build, make_judge, new_run
+from pipeline.runner.build import Job, Options, build, new_run
 from pipeline.runner.engine import Engine
 from pipeline.runner.home import FILE, Home, state_folder
+from pipeline.runner.judging import Judge
 from pipeline.runner.memory import memory_limit
 from pipeline.runner.past import Past, why_not
-from pipeline.runner.plugging import make_stager
+from pipeline.runner.plugging import item_keys, make_stager
 from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
 from pipeline.runner.report import crawled, fill, write_report
@@ -181,7 +182,7 @@ class Session:
             self.home.writer.call(decide, self.number)
             return []
         clean = not self.options.narrowed and self._saw_all(summary)
-        words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": False}
+        words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": self._despite_checks}
         return self._with_publisher(job, signals, summary, lambda publisher: publisher.publish(summary, **words))
 
     def _saw_all(self, summary: Summary) -> bool:
@@ -191,10 +192,18 @@ class Session:
             return False  # what unchanged pages lead to was not looked at
         return not any(map(_is_unclean, (*summary.fates, *sources.fates)))
 
+    @property
+    def _despite_checks(self) -> bool:
+        """Whether a result that fails a check is published; the exit code tells of it all the same."""
+        return self.loaded.config.on_check_failure == "publish"
+
     def _with_publisher(
-        self, job: Job, signals: Signals, summary: Summary, publish: Callable[[Publisher], bool]
+        self, job: Job, signals: Signals, summary: Summary, publish: Callable[[Publisher], bool], *, force: bool = False
     ) -> list[int]:
-        """Publish; the exit codes of what went wrong, and what the run is from now on."""
+        """Publish; the exit codes of what went wrong, and what the run is from now on.
+
+        With `force` a check that failed is not among it: somebody knows of it and wants the result.
+        """
         options = self.options
         try:
             with closing(
@@ -205,7 +214,8 @@ class Session:
                     stager,
                     number=self.number,
                     run=job.run.id,
-                    judge=make_judge(self.loaded.config),
+                    judge=Judge(self.loaded.config, self.home.writer),
+                    keys=item_keys(self.loaded.config),
                     stopped=signals.came,
                     balances=lambda summary: not summary.imbalance(),
                     wait=patience(self.loaded, options).wait,
@@ -216,7 +226,7 @@ class Session:
                     summary.spend(stager.seconds)
                 if visible:
                     self.status = "published"
-                    return []
+                    return [] if force or all(verdict.passed for verdict in summary.checks) else [1]
         except StoppedError:
             summary.stopped = "signal"
             return [3]
@@ -240,7 +250,9 @@ class Session:
         self._tell(f"run {past.row.id}, begun {past.age()} ago, was about to be published: publishing it now")
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
-                codes = self._with_publisher(job, signals, summary, lambda publisher: publisher.finish(summary))
+                codes = self._with_publisher(
+                    job, signals, summary, lambda publisher: publisher.finish(summary), force=not self._despite_checks
+                )
             self._conclude(summary, codes)
             for note in summary.notes:
                 self.say(note)
@@ -261,8 +273,13 @@ class Session:
         summary.notes, summary.errors = [], []
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
+                despite = force or self._despite_checks
                 codes = self._with_publisher(
-                    job, signals, summary, lambda publisher: publisher.release(summary, despite_checks=force)
+                    job,
+                    signals,
+                    summary,
+                    lambda publisher: publisher.release(summary, despite_checks=despite),
+                    force=force,
                 )
             self._conclude(summary, codes)
             self._close(summary)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from pipeline.runner.checks import Verdict
+from pipeline.checks.drift import Drift
+from pipeline.checks.figures import Fields
+from pipeline.checks.judge import Verdict
 
 
 class LinkCounts(msgspec.Struct):
@@ -113,7 +115,9 @@ class Summary(msgspec.Struct):
     noindex: int = 0  # pages that ask not to be kept; their items are, and plugins can see it
     items: ItemCounts = msgspec.field(default_factory=ItemCounts)
     missing: dict[str, int] = {}
+    fields: Fields = {}  # of what is stored, by type
     checks: list[Verdict] = []
+    drift: list[Drift] = []
     hosts: dict[str, dict[str, int]] = {}
     problems: list[UrlProblem] = []
     plugins: dict[str, PluginCost] = {}

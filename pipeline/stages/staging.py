@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from pipeline.checks.figures import Fields, measure
 from pipeline.failpoints import hit
 from pipeline.model import DeadLetter, Drop, Item, item_of
 from pipeline.packing import MARK, pack_rows, unpack_items, unpack_values
@@ -58,6 +59,7 @@ class Staged(msgspec.Struct):
     marks: bytes = b""
     read: int = 0
     by_type: dict[str, int] = {}
+    fields: Fields = {}
     dropped: dict[str, int] = {}
     dead: list[DeadLetter] = []
 
@@ -131,6 +133,7 @@ class Stager:
                 marks.append(mark)
         staged.items = pack_rows(kept) if kept else b""  # as they are now: stores get them after that
         staged.marks = b"".join(marks)
+        staged.fields = measure(one[1] for one in kept)
         self._feed(kept)
         return staged
 

@@ -109,6 +109,20 @@ def find(db: sqlite3.Connection, text: str) -> list[RunRow]:
     return _rows(db.execute(f"SELECT {_COLUMNS} WHERE substr(id, 1, ?) = ? ORDER BY number DESC", (len(text), text)))
 
 
+def ids(db: sqlite3.Connection) -> list[str]:
+    """The ids of all runs, newest first."""
+    return [name for (name,) in db.execute("SELECT id FROM run ORDER BY number DESC").fetchall()]
+
+
+def published_summaries(db: sqlite3.Connection, most: int) -> list[bytes]:
+    """What the last published runs were told as, newest first: JSON that nothing here reads."""
+    rows = db.execute(
+        "SELECT summary FROM run WHERE status = 'published' AND summary IS NOT NULL ORDER BY number DESC LIMIT ?",
+        (most,),
+    )
+    return [summary for (summary,) in rows.fetchall()]
+
+
 def save_counts(db: sqlite3.Connection, number: int, counts: bytes) -> None:
     """Keep the engine's counters, a JSON object, in the transaction of what they count."""
     db.execute("UPDATE run SET counts = ? WHERE number = ?", (counts, number))

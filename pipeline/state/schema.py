@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 APPLICATION_ID: Final = 0x484B4C4E  # "HKLN", for file(1)
 
 TABLES: Final = """
@@ -133,5 +133,10 @@ CREATE TABLE robots(
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES)
+CHANGES: Final = """
+-- What publishing a run changed, item by item; of the last runs, and bounded. See pipeline.runner.changes.
+CREATE TABLE change(run INTEGER PRIMARY KEY, whole INTEGER NOT NULL, changes BLOB NOT NULL);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES, CHANGES)
 """`MIGRATIONS[n]` leads from `user_version` n to n + 1."""

@@ -53,6 +53,23 @@ def test_it_is_what_two_dicts_say(
     assert found.any is (old != new)
 
 
+@given(RESULT, RESULT, PLACES, PLACES, st.integers(0, 5))
+def test_where_the_items_stand_that_moved(
+    old: dict[int, int], new: dict[int, int], old_cuts: list[int], new_cuts: list[int], most: int
+) -> None:
+    before, after = sorted(old.items()), sorted(new.items())
+    comparison = Comparison(iter(cut(packed(before), old_cuts)), most=most)
+    for piece in cut(packed(after), new_cuts):
+        comparison.feed(piece)
+    comparison.end()
+    changed = {
+        (before.index((k, old[k])), after.index((k, new[k]))) for k in old.keys() & new.keys() if old[k] != new[k]
+    }
+    assert len(comparison.moves.changed) == min(most, len(changed)) and changed.issuperset(comparison.moves.changed)
+    assert comparison.moves.new == [at for at, (key, _) in enumerate(after) if key not in old][:most]
+    assert comparison.moves.gone == [at for at, (key, _) in enumerate(before) if key not in new][:most]
+
+
 @given(RESULT, PLACES, PLACES)
 def test_an_equal_result_is_unchanged(result: dict[int, int], old_cuts: list[int], new_cuts: list[int]) -> None:
     items = packed(list(result.items()))

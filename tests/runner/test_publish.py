@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.checks.judge import Verdict
 from pipeline.errors import LockedError, StateError, StorageError
 from pipeline.model import DeadLetter, Drop, Fault, Item, ItemRecord
 from pipeline.packing import MARK, pack_items, pack_values, unpack_values
-from pipeline.runner.checks import Verdict
 from pipeline.runner.publish import PAGES, Publisher, StoppedError, StreamStore
 from pipeline.runner.summary import Summary
 from pipeline.stages.staging import BATCH, Facts, ResultPage, Stager
@@ -262,12 +262,13 @@ def keep(
 
 
 def publisher(writer: Writer, number: int, stores: Sequence[Any], *, passes: bool = True, **more: Any) -> Publisher:
-    def verdicts(by_type: Mapping[str, int], fates: Mapping[str, int]) -> list[Verdict]:
-        return [Verdict("some check", passes, "as told")]
+    def verdicts(told: Summary) -> None:
+        told.checks = [Verdict("some check", passes, "as told")]
 
     rest = {name: more.pop(name) for name in ("stopped", "wait") if name in more}
     stager = Stager(list(stores), run="r1", **more)
-    return Publisher(writer, stager, number=number, run="r1", judge=verdicts, **rest)
+    keys = more.get("keys")
+    return Publisher(writer, stager, number=number, run="r1", judge=verdicts, keys=keys, **rest)
 
 
 def publish(one: Publisher, told: Summary | None = None, *, clean: bool = True, despite: bool = False) -> bool:

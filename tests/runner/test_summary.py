@@ -1,4 +1,4 @@
-"""The books, the checks, the exit codes and what an outcome means: pure tables."""
+"""The books, the exit codes and what an outcome means: pure tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.errors import ConnectError, PolicyError, ProtocolError, ResolveError
 from pipeline.model import Failure, Request, Response
-from pipeline.runner.checks import judge
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.summary import EXIT_ORDER, ItemCounts, LinkCounts, Summary, worst
 
@@ -56,28 +55,6 @@ def test_the_worst_exit_code_wins(codes: list[int], code: int) -> None:
 
 def test_every_exit_code_of_the_table_has_a_place() -> None:
     assert set(EXIT_ORDER) == {0, 1, 2, 3, 4, 5, 6, 10, 70, 75, 130, 143}
-
-
-CHECKS = [
-    ((), {"book": 1}, {"fetched": 10}, []),
-    ((), {}, {"fetched": 10}, ["items >= 1"]),
-    (("items.book >= 5",), {}, {"fetched": 10}, []),
-    ((), {"book": 1}, {"fetched": 9, "failed:http_500": 1}, []),
-    ((), {"book": 1}, {"fetched": 8, "failed:dns": 1, "gone": 0, "redirected": 0}, ["pages.failed <= 10%"]),
-    ((), {"book": 1}, {"fetched": 1, "failed:dns": 1, "rejected:scope": 90}, ["pages.failed <= 10%"]),
-    (("pages.failed <= 50%",), {"book": 1}, {"failed:dns": 1}, []),
-    ((), {"book": 1}, {}, []),
-]
-
-
-@pytest.mark.parametrize(("own", "items", "fates", "failed"), CHECKS)
-def test_the_two_checks_that_are_always_there(own: list[str], items: dict, fates: dict, failed: list[str]) -> None:
-    verdicts = judge(own=own, expects_items=True, items=items, fates=fates)
-    assert [verdict.check for verdict in verdicts if not verdict.passed] == failed
-
-
-def test_no_items_are_expected_where_no_rule_has_any() -> None:
-    assert all(verdict.passed for verdict in judge(own=[], expects_items=False, items={}, fates={"fetched": 1}))
 
 
 ANSWERS = [
