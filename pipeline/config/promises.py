@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pipeline.checks.grammar import Check, CheckError, Name, nearest, parse
 from pipeline.config.crosscheck import item_rules
 from pipeline.config.nodes import KeyPath, key_text
+from pipeline.config.values import as_text
 from pipeline.errors import Mark, Problem
 
 HIDDEN = ("expected a check, found a value that is not shown", "it came from the environment")
@@ -29,8 +30,9 @@ def check_problems(data: dict[str, Any], inside: Inside, is_secret: Callable[[Ke
     types, fields_open = given_types(data), _adds_fields(data)
     found: list[Problem] = []
     checks = data.get("checks")
-    for index, text in enumerate(checks if isinstance(checks, list) else []):
+    for index, value in enumerate(checks if isinstance(checks, list) else []):
         path: KeyPath = ("checks", index)
+        text = as_text(value)
         if not isinstance(text, str) or not text.strip():
             continue  # said by the models
         for at, message, hint in _wrong(text, types, fields_open=fields_open):
