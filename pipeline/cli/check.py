@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pipeline.checks.judge import VANISHED
 from pipeline.cli.overrides import parse_overrides
 from pipeline.cli.run import one_name_each
 from pipeline.config import Config, Loaded, load_many
@@ -21,6 +22,7 @@ from pipeline.runner.build import (
     reminders,
 )
 from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, network_for
+from pipeline.runner.judging import checks_of
 from pipeline.runner.plugging import load_host
 
 LIMITS = (
@@ -66,6 +68,7 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
         "problems": [],
         "notes": notes,
         "limits": limits_of(found.config),
+        "checks": checks_in_force(found.config),
         "hooks": host.describe(),
     }
 
@@ -79,6 +82,12 @@ def limits_of(config: Config) -> dict[str, Any]:
         if found[f"fetch.per_host.{key}"] is None:
             found[f"fetch.per_host.{key}"] = f"{usual:g} (loopback {loopback:g})"
     return found | {f"limits.{key}": value for key, value in _flat(config.limits.model_dump())}
+
+
+def checks_in_force(config: Config) -> list[str]:
+    """What a result is held to: the config's checks, and those that are there unless it has its own."""
+    checks, may_vanish = checks_of(config)
+    return [check.text.strip() for check in checks] + ([] if may_vanish else [VANISHED])
 
 
 def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -105,6 +114,7 @@ def _print(report: dict[str, Any]) -> None:
         for section, limits in groupby(report["limits"].items(), lambda limit: limit[0].rpartition(".")[0]):
             told = ", ".join(f"{key.rpartition('.')[2]} {_told(key, value)}" for key, value in limits)
             click.echo(f"  {section}: {told}")
+        click.echo(f"  checks: {', '.join(report['checks'])}")
         for hook, plugins in report["hooks"].items():
             called = ", ".join(plugin["plugin"] + (" (at publish)" if plugin["at"] else "") for plugin in plugins)
             click.echo(f"  {hook}: {called}")

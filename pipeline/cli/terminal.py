@@ -57,7 +57,14 @@ def failure_lines(summary: Summary, *, config: str, report: str | None, command:
     head = f"{summary.name}: {meaning}{why} [exit {code}]"
     tail = [f"report: {report}"] if report else []
     tail.extend(_next(summary, config, command))
-    told = [*summary.errors, *failed_checks(summary.checks), *_unasked(summary), *_fates(summary), *_plugins(summary)]
+    told = [
+        *summary.errors,
+        *failed_checks(summary.checks),
+        *_unasked(summary),
+        *_dropped(summary),
+        *_fates(summary),
+        *_plugins(summary),
+    ]
     return _within(head, told, tail)
 
 
@@ -136,6 +143,14 @@ def _unasked(summary: Summary) -> list[str]:
     if not asked or summary.exit_code != 1:
         return []
     return [f"drift: {one.message}" for one in summary.drift if not any(one.figure in check for check in asked)]
+
+
+def _dropped(summary: Summary) -> list[str]:
+    """Why items are missing, where a check that failed may be about that."""
+    if summary.exit_code != 1 or all(verdict.passed for verdict in summary.checks):
+        return []
+    dropped = {reason: count for reason, count in summary.items.dropped.items() if reason != "duplicate"}
+    return [f"{count} x item dropped, {reason}" for reason, count in Counter(dropped).most_common(2)]
 
 
 def _fates(summary: Summary) -> list[str]:

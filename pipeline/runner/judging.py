@@ -7,7 +7,7 @@ import msgspec
 from pipeline.checks import judge
 from pipeline.checks.drift import RUNS, drift
 from pipeline.checks.figures import Fields, Figures
-from pipeline.checks.grammar import parse
+from pipeline.checks.grammar import Check, parse
 from pipeline.config.schema import Config
 from pipeline.runner.summary import Summary
 from pipeline.state import runs
@@ -29,15 +29,20 @@ class _Told(msgspec.Struct):
 _told = msgspec.json.Decoder(_Told).decode
 
 
+def checks_of(config: Config) -> tuple[list[Check], bool]:
+    """The checks of a config and those that are always there; whether types of items may vanish."""
+    expects_items = bool(config.parse or any(page.items for page in config.pages.values()))
+    return judge.with_defaults([parse(text) for text in config.checks], expects_items=expects_items)
+
+
 class Judge:
     """Writes the verdicts on a result, and what has drifted, into its summary."""
 
     def __init__(self, config: Config, writer: Writer) -> None:
-        rules = [rule for page in config.pages.values() for rule in page.items]
-        own = [parse(text) for text in config.checks]
+        given = {rule.type for page in config.pages.values() for rule in page.items}
         self._writer = writer
-        self._checks, self._may_vanish = judge.with_defaults(own, expects_items=bool(config.parse or rules))
-        self._given = None if config.plugins or config.parse else {rule.type for rule in rules}
+        self._checks, self._may_vanish = checks_of(config)
+        self._given = None if config.plugins or config.parse else given  # plugins may give any
 
     def __call__(self, summary: Summary) -> None:
         """Judge what has been staged."""

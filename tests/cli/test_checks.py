@@ -181,6 +181,25 @@ def shop_verdict(shop: Shop, check: str) -> Any:
     return next(verdict for verdict in summary["checks"] if verdict["check"].startswith(check))
 
 
+def test_what_a_required_field_costs_is_told(shop: Shop) -> None:
+    shop.write(**{"type: float}": "type: float, required: true}"})
+    assert shop.run() == 0
+    shop.fill(name="amount")
+    failed = shop("run", code=1).stderr
+    assert (
+        "coverage.book.price >= 98%: expected at least 98 %, got no items of type book, before 100 % (6 of 6)" in failed
+    )
+    assert "  6 x item dropped, fields: missing price" in failed.splitlines()
+
+
+def test_the_checks_in_force_are_told(shop: Shop) -> None:
+    told = "  checks: coverage.book.price >= 98%, items.book drop <= 20% vs median(7), pages.failed <= 10%"
+    assert told in shop("check").stdout.splitlines()
+    assert shop("check", "--set", "checks=[pages.gone < 5]", "--format", "json").stdout.count(
+        "no type of items vanishes"
+    )
+
+
 PENS = "      - {type: pen, fields: {ink: {css: u, required: true}}}\n"
 
 

@@ -124,7 +124,10 @@ def test_runs_tells_of_each_newest_first(site: Any, hookline: Any, tmp_path: Pat
 
     done = hookline("runs", "shop.yaml", "-n", "1")
     assert (done.returncode, done.stderr) == (0, "")
-    heading, row = done.stdout.splitlines()
+    heading, row, verdict = done.stdout.splitlines()
+    assert verdict.startswith(
+        "  pages.failed <= 10%: expected at most 10 %, got 25 % (1 of 4 requests sent), before 0 %"
+    )
     assert row.split() == [second["id"], row.split()[1], "candidate", "1", "3", "1", "4", "+0", "~1", "-0"]
     assert max(map(len, (heading, row))) <= 80 and "\x1b" not in done.stdout
     assert listing(tmp_path) == before, "who only looks makes nothing"
@@ -208,7 +211,7 @@ def test_a_held_back_result_is_released_by_force_only(site: Any, hookline: Any, 
 
     done = hookline("publish", "shop.yaml")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "pages.failed <= 10%" in done.stderr and "25.0% (1 of 4)" in done.stderr
+    assert "pages.failed <= 10%" in done.stderr and "25 % (1 of 4 requests sent)" in done.stderr
     assert done.stderr.splitlines()[-1].endswith("--force")
     assert (tmp_path / "out.jsonl").read_bytes() == kept and statuses(hookline) == ["candidate", "published"]
 

@@ -159,7 +159,7 @@ def test_exit_1_when_no_item_came_and_the_last_output_stays(site: Any, hookline:
     config.write_text(config.read_text().replace("css: h1", "css: h1.renamed"))
     done = hookline("run", "shop.yaml")
     assert done.returncode == 1
-    assert "items >= 1: expected at least 1 item, got 0" in done.stderr
+    assert "items >= 1: expected at least 1, got 0, before " in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 10
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
@@ -170,7 +170,7 @@ def test_exit_1_when_many_pages_fail(site: Any, hookline: Any, tmp_path: Path) -
     write(tmp_path, CONFIG.format(url=site.url))
     done = hookline("run", "shop.yaml")
     assert done.returncode == 1
-    assert "pages.failed <= 10%" in done.stderr and "20.0% (1 of 5)" in done.stderr
+    assert "pages.failed <= 10%" in done.stderr and "20 % (1 of 5 requests sent)" in done.stderr
     assert f"1 x failed:http_501, as {site.url}/detail/3: HTTP 501" in done.stderr
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
