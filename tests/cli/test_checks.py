@@ -13,8 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import run
+from pipeline.checks.drift import Drift
+from pipeline.checks.judge import Verdict
 from pipeline.cli import main
-from pipeline.cli.terminal import MOST_LINES
+from pipeline.cli.terminal import MOST_LINES, failure_lines, success_lines
+from pipeline.runner.summary import Summary
 
 CONFIG = """
 name: shop
@@ -238,6 +241,25 @@ def test_drift_is_in_the_report_before_a_check_fails_and_nowhere_else(shop: Shop
     assert told["fields"]["book"]["price"]["filled"] == 21 and told["items"]["by_type"] == {"book": 24}
     text = shop("report").stdout
     assert "  coverage of book.price fell from 100 % to 87.5 %" in text.splitlines()
+
+
+def test_a_terminal_is_told_of_drift_too() -> None:
+    told = Summary("0", "shop", "r1", "", "shop.yaml", fates={"fetched": 3}, published=True)
+    assert len(success_lines(told)) == 1
+    told.drift = [Drift(f"items.{kind}", 9, 1, f"items of type {kind}\x1b fell from 9 to 1") for kind in "abcdefg"]
+    lines = success_lines(told)
+    assert lines[1] == "  drift: items of type a\\x1b fell from 9 to 1" and lines[-1] == "  ... and 2 more"
+
+
+def test_however_much_is_wrong_ten_lines_tell_it() -> None:
+    told = Summary("0", "shop", "r1", "", "shop.yaml", exit_code=1)
+    told.checks = [Verdict(f"items.{number} >= 1", False, "expected at least 1, got 0") for number in range(30)]
+    told.drift = [Drift("coverage.book.price", 1, 0, "coverage of book.price fell from 100 % to 0 %")]
+    lines = failure_lines(told, config="shop.yaml", report="report.json")
+    assert len(lines) == MOST_LINES and lines[1] == "  items.0 >= 1: expected at least 1, got 0"
+    assert lines[-1] == "  to publish the result all the same: hookline publish shop.yaml --force"
+    told.checks = told.checks[:1]
+    assert "  drift: coverage of book.price fell from 100 % to 0 %" in failure_lines(told, config="x", report=None)
 
 
 def test_a_store_process_gives_the_same_figures(shop: Shop) -> None:

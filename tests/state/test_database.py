@@ -161,6 +161,26 @@ def test_an_interrupted_migration_leaves_nothing_half(path: Path, monkeypatch: p
     assert clean(path) == 1
 
 
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_state_of_an_older_version_is_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "VERSION", version)
+        made(path)
+        with closing(sqlite3.connect(path)) as old, old:
+            old.execute("INSERT INTO run(id, started, status, fingerprint) VALUES ('r1', '', 'published', x'')")
+            assert pragma(old, "user_version") == version
+    with pytest.raises(StateError, match="of an older version"):
+        database.read_only(path)
+    db = database.connect(path)
+    assert (pragma(db, "user_version"), db.execute("SELECT id FROM run").fetchall()) == (VERSION, [("r1",)])
+    with closing(database.connect(None)) as new:
+        tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
+        assert db.execute(tables).fetchall() == new.execute(tables).fetchall()
+    database.close(db)
+
+
 # --- what is no state of ours -----------------------------------------------------------------------------------------
 
 
