@@ -117,7 +117,8 @@ def next_command(summary: Summary, config: str) -> str:
     quoted = shlex.quote(config)
     if summary.exit_code == 4 and summary.problems:
         return f"hookline fetch --head {shlex.quote(summary.problems[0].url)}"
-    if summary.exit_code == 1 and summary.problems:
+    about_pages = any(verdict.check.startswith("pages") for verdict in summary.checks if not verdict.passed)
+    if summary.exit_code == 1 and summary.problems and about_pages:
         return f"hookline try {quoted} {shlex.quote(summary.problems[0].url)}"
     if summary.exit_code == 1:
         return f"hookline report {quoted}"

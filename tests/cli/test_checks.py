@@ -17,7 +17,7 @@ from pipeline.checks.drift import Drift
 from pipeline.checks.judge import Verdict
 from pipeline.cli import main
 from pipeline.cli.terminal import MOST_LINES, failure_lines, success_lines
-from pipeline.runner.summary import Summary
+from pipeline.runner.summary import Summary, UrlProblem
 
 CONFIG = """
 name: shop
@@ -255,6 +255,8 @@ def test_however_much_is_wrong_ten_lines_tell_it() -> None:
     told = Summary("0", "shop", "r1", "", "shop.yaml", exit_code=1)
     told.checks = [Verdict(f"items.{number} >= 1", False, "expected at least 1, got 0") for number in range(30)]
     told.drift = [Drift("coverage.book.price", 1, 0, "coverage of book.price fell from 100 % to 0 %")]
+    told.problems = [UrlProblem("http://a/1", "gone", "HTTP 404")]
+    assert failure_lines(told, config="shop.yaml", report=None)[-2] == "  next: hookline report shop.yaml"
     lines = failure_lines(told, config="shop.yaml", report="report.json")
     assert len(lines) == MOST_LINES and lines[1] == "  items.0 >= 1: expected at least 1, got 0"
     assert lines[-1] == "  to publish the result all the same: hookline publish shop.yaml --force"
