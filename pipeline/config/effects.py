@@ -15,11 +15,9 @@ from pipeline.errors import Problem
 
 WITHOUT_EFFECT = frozenset(
     (
-        "fetch.conditional",
         "seeds.*.sitemap",
         "seeds.*.feed",
         "pages.*.fetcher",
-        "pages.*.revisit",
         "field.xpath",
         "field.json",
         "field.jsonld",
@@ -34,8 +32,6 @@ WITHOUT_EFFECT = frozenset(
         "field.type=date",
         "field.type=datetime",
         "field.type=json",
-        "store.*.only",
-        "store.*.*.only",
         "checks",
         "on_check_failure",
         "notify",

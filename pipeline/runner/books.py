@@ -17,6 +17,7 @@ class Books(msgspec.Struct):
     seeds: int = 0  # distinct ones
     requests: int = 0  # attempts sent, those for robots.txt apart
     robots_requests: int = 0
+    unseen: int = 0  # requests refused because no robots.txt was to be had
     bytes: int = 0
     seconds: float = 0.0  # of the processes before this one
     links: LinkCounts = msgspec.field(default_factory=LinkCounts)

@@ -32,12 +32,14 @@ from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.recorder import Recorder
 from pipeline.runner.redirects import Redirector, identity
+from pipeline.runner.revisits import Revisits
 from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
 from pipeline.workers.inline import Pool
 
 GRACE = 7.5  # seconds that running requests are given when a run stops: eight with the last commit
 WAITING_BYTES = 64 * 1024 * 1024  # bodies fetched but not parsed, before fetching pauses
 FEW = 10  # pages on which a plugin may fail whatever their share
+NOT_MODIFIED = 304
 UNCOMMITTED = 500  # pages that a kill may cost besides those under way (spec, section 3, contract 1)
 
 log = logging.getLogger("hookline.engine")
@@ -53,10 +55,11 @@ class Limits(NamedTuple):
 
 
 class Flight(NamedTuple):
-    """A request on its way: its entry, and a hash of the cookies that went with it."""
+    """A request on its way: its entry, a hash of the cookies that went with it, and whether validators did."""
 
     entry: Entry
     cookies: bytes
+    conditional: bool
 
 
 class Engine:
@@ -74,6 +77,7 @@ class Engine:
         redirector: Redirector,
         pool: Pool,
         recorder: Recorder,
+        revisits: Revisits | None = None,
         prepare: Callable[[Request], Request],
         retry: RetryPolicy,
         limits: Limits,
@@ -87,6 +91,7 @@ class Engine:
         self.redirector = redirector
         self.pool = pool
         self.recorder = recorder
+        self.revisits = revisits
         self.books: Books = recorder.books
         self._robots_before = self.books.robots_requests
         self._manners = manners
@@ -149,7 +154,8 @@ class Engine:
     def _record(self) -> None:
         """Let the state take what is ripe; if it cannot, nothing that happens from now on could be kept."""
         self.books.robots_requests = self._robots_before + self.robots.requests
-        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy)
+        unsettled = self.revisits.unsettled if self.revisits is not None else 0
+        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy + unsettled)
         broken = self.recorder.error or self.pool.error
         if broken is not None and self.error is None:
             self.error = broken
@@ -158,6 +164,8 @@ class Engine:
 
     def _idle(self) -> bool:
         if self._fetching or self.pool.busy or self.pool.done or self.fetcher.done:
+            return False
+        if self.revisits is not None and self.revisits.reading:
             return False
         return self.stopped is not None or not (self.frontier.pending or self.frontier.active)
 
@@ -178,7 +186,10 @@ class Engine:
         decision = decide(outcome)
         if isinstance(outcome, Response) and self._was_told_to_wait(entry, outcome):
             return
-        if isinstance(outcome, Failure) and outcome.error.reason == "no_socket" and self.fetcher.concurrency > 1:
+        if flight.conditional and isinstance(outcome, Response) and outcome.status == NOT_MODIFIED:
+            assert self.revisits is not None
+            self.revisits.is_unchanged(entry, outcome)
+        elif isinstance(outcome, Failure) and outcome.error.reason == "no_socket" and self.fetcher.concurrency > 1:
             # The system has no descriptor left, which says nothing about the site: fewer connections, no attempt used.
             self.fetcher.concurrency = max(1, self.fetcher.active)
             self.frontier.put_back(entry, self.loop.now + 1.0)
@@ -283,18 +294,22 @@ class Engine:
     # --- starting ----------------------------------------------------------------------------------------------------
 
     def _start_fetches(self) -> None:
-        frontier, now = self.frontier, self.loop.now
+        frontier, now, revisits = self.frontier, self.loop.now, self.revisits
+        while self.stopped is None and revisits is not None and revisits.known:
+            self._start(revisits.known.popleft())
         while self.stopped is None and (request := self.robots.next(now)) is not None:
             self.fetcher.start(request, keep=MOST_TEXT + 1)
         if self._cap_reached() and not frontier.active:
             frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
         while self._room() and (entry := frontier.next(now)) is not None:
             self._start(entry)
+        if revisits is not None:
+            revisits.ask()
 
     def _room(self) -> bool:
         return (
             self.stopped is None
-            and self.fetcher.room > 0
+            and (self.fetcher.room > 0 if self.revisits is None else self.revisits.room(self.fetcher.room))
             and self.pool.waiting_bytes < WAITING_BYTES
             and self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
             and not self._cap_reached()
@@ -302,13 +317,22 @@ class Engine:
 
     def _cap_reached(self) -> bool:
         most = self._limits.pages
-        return most is not None and self.frontier.fates["fetched"] + self.frontier.active >= most
+        if most is None:
+            return False
+        fates = self.frontier.fates
+        return fates["fetched"] + fates["not_modified"] + self.frontier.active >= most
 
     def _start(self, entry: Entry) -> None:
-        """Ask for a page, if robots.txt lets us; until that is known the entry keeps its place at its host."""
+        """Ask for a page, if it is due and robots.txt lets us; until that is known the entry keeps its place at its
+        host.
+        """
+        if self.revisits is not None and not self.revisits.judge(entry):
+            return
         url = entry.request.url
         allowed = self.robots.judge(url)
         if isinstance(allowed, Refusal):
+            self.frontier.set_aside(entry, asked=False)
+            self.books.unseen += not allowed.by_rule
             self.frontier.finish(entry, allowed.fate, detail=allowed.detail)
         elif allowed is State.UNKNOWN:
             self.robots.hold(entry, self.loop.now)
@@ -323,8 +347,9 @@ class Engine:
         except PluginError as error:
             self.frontier.finish(entry, "failed:plugin", detail=str(error))
             return
+        conditional = self.revisits is not None and self.revisits.ask_with(entry, request)
         self._credentials.put_on(request)
-        self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url))
+        self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url), conditional)
         self.books.requests += 1
         self.fetcher.start(request)
 

@@ -16,21 +16,24 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline.crawl.conditional import validators_of
 from pipeline.crawl.frontier import Changes, Edge, EndedHost, Entry, Frontier
 from pipeline.errors import StateError
 from pipeline.failpoints import hit
 from pipeline.model import Item, PackedPage, Response
 from pipeline.packing import pack_values, unpack_items
 from pipeline.runner.books import Books
-from pipeline.state import pages, requests, runs
+from pipeline.state import pages, requests, runs, visits
 from pipeline.state.more import hidden_links
 from pipeline.state.pages import DeadRow, PageRow
 from pipeline.state.requests import FreshRow, TouchedRow, more_of
+from pipeline.state.visits import RenewalRow
 from pipeline.state.writer import Writer
 from pipeline.url import carry_key, host_of
 
 BATCH = 250  # results in a transaction: half of what a kill may cost, so that fetching need not wait for its end
 INTERVAL = 0.5  # seconds that a result waits for its transaction
+NOT_ALL = b""  # made what a page with dead letters gave: it is asked for anew, since the plugin may do better by then
 
 Tap = Callable[[Item], None]
 
@@ -48,6 +51,7 @@ class Batch(NamedTuple):
     ended_hosts: list[EndedHost]
     pages: list[PageRow]
     dead: list[DeadRow]
+    renewals: list[RenewalRow]
     books: bytes
     cookies: bytes | None
 
@@ -95,6 +99,7 @@ class Recorder:
         self._cookies = cookies
         self._pages: list[PageRow] = []
         self._dead: list[DeadRow] = []
+        self._renewals: list[RenewalRow] = []
         self._sent = 0  # of `frontier.ended`, what has been queued to be committed
         self._safe = books.requests  # attempts that a kill would not have made again
         self._due: float | None = None
@@ -112,6 +117,7 @@ class Recorder:
     def keep(self, entry: Entry, response: Response, page: PackedPage) -> None:
         """Take what a page gave that ended as `fetched`."""
         request = entry.request
+        validators = validators_of(response.headers)
         self.books.take_items(page)
         self._pages.append(
             PageRow(
@@ -124,9 +130,9 @@ class Recorder:
                 carry=carry_key(request.carry),
                 carried=pack_values(request.carry) if request.carry else b"",
                 status=response.status,
-                etag=response.header("etag"),
-                last_modified=response.header("last-modified"),
-                made_by=self._made_by.get(request.page or "", b""),
+                etag=validators.etag,
+                last_modified=validators.last_modified,
+                made_by=self._made_by.get(request.page or "", b"") if not page.dead else NOT_ALL,
                 fetched=self._fetched,
                 origin=self._run,
                 count=sum(page.types.values()),
@@ -139,6 +145,10 @@ class Recorder:
         if self._tap is not None:
             for record in unpack_items(page.items):
                 self._tap(Item(record.type, record.fields))
+
+    def renew(self, row: RenewalRow) -> None:
+        """Take what the site said of a published page that stays as it is."""
+        self._renewals.append(row)
 
     # --- once a turn -------------------------------------------------------------------------------------------------
 
@@ -182,10 +192,11 @@ class Recorder:
             changes.ended_hosts,
             self._pages,
             self._dead,
+            self._renewals,
             _json.encode(self.books),
             self._cookies() if self._cookies is not None else None,
         )
-        self._pages, self._dead = [], []
+        self._pages, self._dead, self._renewals = [], [], []
         self._writer.post(save, batch)
 
     def close(self) -> None:
@@ -220,6 +231,8 @@ class Recorder:
                 self._frontier.refill(token.host, answer)
             elif isinstance(token, _Relaxed):
                 self._frontier.relaxed(answer)
+            else:
+                token(answer)  # who asked waits for the answer itself
 
 
 def save(db: Any, batch: Batch) -> None:
@@ -230,6 +243,8 @@ def save(db: Any, batch: Batch) -> None:
         pages.add(db, batch.pages)
     if batch.dead:
         pages.dead(db, batch.dead)
+    if batch.renewals:
+        visits.renew(db, batch.renewals)
     runs.save_counts(db, batch.run, batch.books)
     if batch.cookies is not None:
         runs.save_meta(db, "cookies", batch.cookies)

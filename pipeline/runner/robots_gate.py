@@ -47,6 +47,7 @@ class Refusal(NamedTuple):
 
     fate: str
     detail: str
+    by_rule: bool = True  # else no robots.txt was to be had, which says nothing of the pages behind it
 
 
 class State(Enum):
@@ -169,14 +170,14 @@ class RobotsGate:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
             fate = error.fate if error.fate in UNREACHABLE else "rejected:robots"
-            self._settle(origin, refusal=Refusal(fate, f"{origin.url} could not be had: {error}"))
+            self._settle(origin, refusal=Refusal(fate, f"{origin.url} could not be had: {error}", by_rule=False))
 
     def _deny_later(self, origin: _Origin, request: Request, why: str, now: float) -> None:
         if origin.attempts < self._retry.attempts:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
             detail = f"{origin.url} answered {why}, which forbids everything (RFC 9309, 2.3.1.4)"
-            self._settle(origin, refusal=Refusal("rejected:robots", detail))
+            self._settle(origin, refusal=Refusal("rejected:robots", detail, by_rule=False))
 
     def _settle(self, origin: _Origin, *, rules: Robots | None = None, refusal: Refusal | None = None) -> None:
         origin.known, origin.rules, origin.refusal = True, rules, refusal

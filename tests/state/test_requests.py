@@ -28,7 +28,7 @@ def db() -> Iterator[sqlite3.Connection]:
 
 def connect() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(schema.TABLES)
+    connection.executescript("".join(schema.MIGRATIONS))
     connection.execute("BEGIN")
     return connection
 
