@@ -7,8 +7,8 @@ back, and followed as if it had been fetched. The only clock is the start of the
 
 A million published pages are not in memory. What is known of a page is asked of the state when its request is handed
 out, in one question a turn, together with what waits behind it at its host: so nearly always the answer is there
-before the turn of a request comes, and a host of which nothing is due is passed as fast as the disk reads. Answers come some
-turns later, by way of the recorder: a page that stays ends then, with its links, in the batch of that turn.
+before the turn of a request comes, and a host of which nothing is due is passed as fast as the disk reads. Answers
+come some turns later, by way of the recorder: a page that stays ends then, with its links, in the batch of that turn.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Revisits:
         return early
 
     def ask_with(self, entry: Entry, request: Request) -> bool:
-        """Put the validators of the published page on a request that is about to be sent; False where there are none."""
+        """Put the validators of the published page on a request that is about to be sent; False if there are none."""
         visit = entry.visit
         if not self._conditional or not isinstance(visit, Visit):
             return False
