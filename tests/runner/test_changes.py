@@ -47,7 +47,7 @@ def move(project: Project) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_new_and_changed(project: Project, workers: int) -> None:
     project.config["workers"] = workers
-    project.config["pages"]["all"]["items"] = [*KEYED, {"type": "note", "each": "u", "fields": {"title": "u"}}]
+    project.config["pages"]["all"]["items"] = [*KEYED, {"type": "note", "each": "u", "fields": {"title": "::text"}}]
     project.config["store"] = [
         {"jsonl": "out.jsonl", "items": "book"},
         {"jsonl": {"path": "new.jsonl", "only": "new"}, "items": "book"},
