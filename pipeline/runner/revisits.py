@@ -153,7 +153,7 @@ class Revisits:
                 self._frontier.finish(entry, "not_due")
             else:
                 self._frontier.finish(entry, "not_modified", status=response.status)
-                self._recorder.renew(self._renewal(entry, visit, response))
+                self._renew(entry, visit, response)
             self._follow(entry, shown_links(found[visit.page], self._vault))
 
     def _follow(self, entry: Entry, links: list[Request]) -> None:
@@ -163,6 +163,10 @@ class Revisits:
             new += self._frontier.add(link, identity(link), parent=entry)
         self._recorder.books.take_links(len(links), new, 0)
 
-    def _renewal(self, entry: Entry, visit: Visit, response: Response) -> RenewalRow:
-        now = refreshed(Validators(visit.etag, visit.last_modified), response.headers)
-        return RenewalRow(self._run, visit.page, entry.fingerprint, now.etag, now.last_modified, self._start)
+    def _renew(self, entry: Entry, visit: Visit, response: Response) -> None:
+        """Keep what the site said, if it said anything new, or if it counts that it was asked."""
+        before = Validators(visit.etag, visit.last_modified)
+        now = refreshed(before, response.headers)
+        if now != before or entry.request.page in self._revisit:
+            row = RenewalRow(self._run, visit.page, entry.fingerprint, now.etag, now.last_modified, self._start)
+            self._recorder.renew(row)
