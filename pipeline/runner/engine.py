@@ -116,7 +116,8 @@ class Engine:
         """Drive the loop until the crawl is over."""
         if self._limits.time is not None:
             self.loop.call_later(self._limits.time, lambda: self.stop("time"))
-        self.pool.start()
+        if self.revisits is None:  # else it may well be that nothing is to be parsed
+            self.pool.start()
         self.loop.run(self.tick)
 
     def watch_memory(self, most: int | None) -> None:

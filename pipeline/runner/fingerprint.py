@@ -54,7 +54,7 @@ def makers(loaded: Loaded, host: Host) -> dict[str, bytes]:
         [(entry.name, entry.options) for entry in config.plugins],
         host.identities(MAKERS),
     )
-    return {name: _hash(shared.hex(), rule) for name, rule in rules.items()}
+    return {name: _hash(shared.hex(), rule, config.pages[name].fetcher) for name, rule in rules.items()}
 
 
 def _hash(*parts: Any) -> bytes:

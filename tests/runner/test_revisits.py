@@ -72,6 +72,16 @@ def test_an_unchanged_site_is_asked_with_validators_and_all_stays(project: Aged)
     assert project.run().fates == {"not_modified": 5}, "and again: the validators are still there"
 
 
+def test_no_worker_is_started_where_nothing_is_to_be_parsed(project: Aged) -> None:
+    project.config["workers"] = 1
+    project.run()
+    for fates, started in (({"not_modified": 5}, 0), ({"not_modified": 4, "fetched": 1}, 1)):
+        assert project.run().fates == fates
+        pool: Any = project.engines[0].pool
+        assert pool.counts["started"] == started
+        tag(project.site, {"/1": "<h1>one</h1>"})
+
+
 def test_the_links_of_an_unchanged_page_are_followed(project: Aged) -> None:
     """The home page is as it was; one of its links is new to nobody, but leads to a page that has changed."""
     project.run()
