@@ -108,8 +108,7 @@ class Frontier:
 
     def add(self, request: Request, mark: bytes, parent: Entry | None = None) -> bool:
         """Meet a request: queue it, or record why not. False if it was known already."""
-        number = self.known(mark)
-        if number is not None:
+        if (number := self.known(mark)) is not None:
             if self._depths is not None:
                 self._depths.offer(number, self._link(number, request, parent, self._depths))
             return False

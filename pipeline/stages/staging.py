@@ -209,8 +209,9 @@ class Stager:
         return identity + identity
 
     def _feed(self, rows: Sequence[Row], change: str | None = None) -> None:
-        """Give items to the stores. Each gets its own: one that changes an item must not change another's. `change` says
-        what became of them, for the stores that want that alone.
+        """Give items to the stores. Each gets its own: one that changes an item must not change another's.
+
+        `change` says what became of them, for the stores that want that alone.
         """
         for number, (store, batch) in enumerate(zip(self.stores, self._batches, strict=True), 1):
             if store.only is not None if change is None else store.only not in (change, "changed"):
@@ -225,7 +226,7 @@ class Stager:
                         store.store_items(batch[:])
                         batch.clear()
 
-    def _meta(  # noqa: PLR0917 - a row, and what became of it
+    def _meta(
         self, names: tuple[str, ...], kind: str, url: str, fetched: int, change: str | None
     ) -> dict[str, str | None]:
         known = {
