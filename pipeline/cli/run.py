@@ -21,6 +21,7 @@ from pipeline.runner.summary import worst
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @set_option
 @click.option("--fresh", is_flag=True, help="Drop an interrupted run and begin a new one.")
+@click.option("--full-refresh", is_flag=True, help="Ask for every page as if it had never been seen.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Fetch at most N pages.")
 @click.option("--only", metavar="GLOB", help="Follow only links whose path fits GLOB, or re:REGEX; seeds are fetched.")
 @click.option("--dry-run", is_flag=True, help="Fetch, parse and filter; write no output. With -o - items are printed.")
@@ -30,6 +31,7 @@ def run(
     configs: tuple[Path, ...],
     overrides: tuple[str, ...],
     fresh: bool,
+    full_refresh: bool,
     limit: int | None,
     only: str | None,
     dry_run: bool,
@@ -39,7 +41,7 @@ def run(
 
     A run that was interrupted goes on. The exit code is the verdict; see docs/commands.md for the table.
     """
-    runner = Runner.of(flags, fresh=fresh, limit=limit, only=_pattern(only), dry_run=dry_run)
+    runner = Runner.of(flags, fresh=fresh, full_refresh=full_refresh, limit=limit, only=_pattern(only), dry_run=dry_run)
     files = expand(configs)
     found = load_many(files, overrides=parse_overrides(overrides))
     if len(found) > 1 and (flags["output"] or flags["report"]):

@@ -73,6 +73,7 @@ def told(row: RunRow) -> dict[str, Any]:
         "hookline": row.made_by,
         "pages": {
             "fetched": fates.get("fetched", 0),
+            "unchanged": fates.get("not_modified", 0) + fates.get("not_due", 0),
             "failed": sum(count for fate, count in fates.items() if fate.startswith("failed:")),
         },
         "items": row.counts.get("kept", 0) if running else counts.get("stored", 0),
@@ -90,7 +91,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         took(row["seconds"]),
         row["status"],
         code,
-        str(pages["fetched"]),
+        str(pages["fetched"] + pages["unchanged"]),
         str(pages["failed"]),
         str(row["items"]),
         changes,

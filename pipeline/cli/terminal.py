@@ -37,7 +37,9 @@ def success_lines(summary: Summary) -> list[str]:
     """What a terminal shows of a good run: counts and where the items are."""
     items, fates = summary.items, summary.fates
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(items.by_type.items())) or "no items"
-    lines = [f"{summary.name}: {fates.get('fetched', 0)} pages in {summary.seconds:.1f} s, {kinds}"]
+    unchanged = fates.get("not_modified", 0) + fates.get("not_due", 0)
+    pages = f"{fates.get('fetched', 0)} pages" + (f" and {unchanged} unchanged ones" if unchanged else "")
+    lines = [f"{summary.name}: {pages} in {summary.seconds:.1f} s, {kinds}"]
     dropped = sum(items.dropped.values())
     if dropped or items.dead_lettered:
         lines.append(f"  {dropped} dropped, {items.dead_lettered} dead-lettered")

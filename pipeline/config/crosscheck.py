@@ -213,15 +213,16 @@ def _one_type(stores: list[_Store], types: dict[str, bool], locate: Locate) -> I
 
 
 def _only(stores: list[_Store], locate: Locate) -> Iterator[Problem]:
+    """A part of the result is appended: written in any other way it would take the rest away."""
     for store in stores:
-        if (
-            store.words["only"] is not None
-            and store.words["write"] == "replace"
-            and "{run.id}" not in (store.file or "")
-        ):
-            path = _word_path(store, "write")
-            message = "expected 'append', or a path with {run.id}, together with 'only', found 'replace'"
-            yield Problem(locate(path), key_text(path), message, "each run would remove what the last one wrote")
+        write = store.words["write"]
+        if store.words["only"] is None or write in (None, "append"):
+            continue
+        if write == "replace" and "{run.id}" in (store.file or ""):
+            continue
+        path = _word_path(store, "write")
+        message = f"expected 'append', or a path with {{run.id}}, together with 'only', found {write!r}"
+        yield Problem(locate(path), key_text(path), message, "each run would remove what the last one wrote")
 
 
 def _merge_keys(stores: list[_Store], data: dict[str, Any], locate: Locate) -> Iterator[Problem]:

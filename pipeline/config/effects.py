@@ -15,9 +15,7 @@ from pipeline.errors import Problem
 
 WITHOUT_EFFECT = frozenset(
     (
-        "fetch.conditional",
         "pages.*.fetcher",
-        "pages.*.revisit",
         "field.xpath",
         "field.json",
         "field.jsonld",
@@ -32,8 +30,6 @@ WITHOUT_EFFECT = frozenset(
         "field.type=date",
         "field.type=datetime",
         "field.type=json",
-        "store.*.only",
-        "store.*.*.only",
         "notify",
         "archive",
         "tests",

@@ -108,8 +108,7 @@ class Frontier:
 
     def add(self, request: Request, mark: bytes, parent: Entry | None = None) -> bool:
         """Meet a request: queue it, or record why not. False if it was known already."""
-        number = self.known(mark)
-        if number is not None:
+        if (number := self.known(mark)) is not None:
             if self._depths is not None:
                 self._depths.offer(number, self._link(number, request, parent, self._depths))
             return False
@@ -172,8 +171,7 @@ class Frontier:
         """The next request that may start now, or None: then `next_time()` says when to ask again."""
         while (host := self._next_host(now)) is not None:
             host.scheduled = None
-            at = host.may_start_at()
-            if at is not None and at <= now:
+            if (at := host.may_start_at()) is not None and at <= now:
                 return self._start(host, now)
             self._schedule(host)
         return None
@@ -197,13 +195,9 @@ class Frontier:
 
     def _start(self, host: HostQueue, now: float) -> Entry:
         entry = self._windows.pop(host, now)
-        _, delay, jitter = host.politeness
-        if delay:
-            host.not_before = now + delay * (1 + jitter * (2 * self._random.random() - 1))
-        host.active += 1
+        host.start(entry, now, self._random)
         self._active[entry.id] = entry
         self.pending -= 1
-        entry.attempts += 1
         self._schedule(host)
         return entry
 
@@ -241,6 +235,12 @@ class Frontier:
         self.pending += 1
         self._windows.hold_back(host, entry)
         self._schedule(host)
+
+    def set_aside(self, entry: Entry, *, asked: bool = True) -> None:
+        """An active request wants nothing more of its host, and ends later. `asked`: see `HostQueue.let_go`."""
+        assert entry.host is not None, "a request is set aside that was never started"
+        entry.host.let_go(entry, asked=asked)
+        self._schedule(entry.host)
 
     def put_back(self, entry: Entry, due: float) -> None:
         """An active request was not asked, or may be asked again without that counting: as `retry`, at no attempt."""
@@ -303,7 +303,7 @@ class Frontier:
         host = entry.host
         assert host is not None, "a request is released that was never started"
         del self._active[entry.id]
-        host.active -= 1
+        host.release(entry)
         self._schedule(host)
         return host
 

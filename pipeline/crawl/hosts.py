@@ -7,13 +7,16 @@ discovery (earlier first; in order `depth`, later first). A rank changes only wh
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from random import Random
+from typing import Any, Final, NamedTuple
 
 from pipeline.model import Request
 
 NOTHING: Final = -(2**63)  # horizon of a host of which nothing is in memory
 ALL: Final = 2**63 - 1  # horizon of a host of which everything is
 RETRYING: Final = 256  # requests of a host that wait for a retry before nothing else of it is asked
+
+UNKNOWN: Final = object()  # nobody has asked yet what is known of a page
 
 MAX_DEPTH: Final = 2**14 - 1  # deeper requests rank as if they were this deep
 MAX_PRIORITY: Final = 2**15 - 1
@@ -31,11 +34,13 @@ class Politeness(NamedTuple):
 class Entry:
     """One request that waits, is handed out, or has just ended. `id` counts from 1 in order of discovery; `parent` and
     `target` are ids: whose page or redirect brought it, where it redirected to.
+
+    `visit` is its user's: what is known of the page from before. `aside`: handed out, but its host is free already.
     """
 
     __slots__ = (
-        *("attempts", "detail", "due", "fate", "fingerprint", "host", "id"),
-        *("parent", "rank", "request", "status", "target"),
+        *("aside", "attempts", "detail", "due", "fate", "fingerprint", "host", "id"),
+        *("parent", "rank", "request", "status", "target", "turn", "visit"),
     )
 
     def __init__(self, number: int, request: Request, fingerprint: bytes, rank: int) -> None:
@@ -51,6 +56,9 @@ class Entry:
         self.status: int | None = None
         self.parent: int | None = None
         self.target: int | None = None
+        self.aside = False
+        self.turn = (0.0, 0.0)  # when its host might be asked again before it was handed out, and since
+        self.visit: Any = UNKNOWN
 
     def __repr__(self) -> str:
         return f"<Entry {self.id} {self.request.method} {self.request.url} {self.fate or 'open'}>"
@@ -102,6 +110,37 @@ class HostQueue:
         if self.later:
             return max(self.not_before, self.later[0][0])
         return None
+
+    def start(self, entry: Entry, now: float, random: Random) -> None:
+        """A request of this host is handed out: the next one has to wait for the delay."""
+        _, delay, jitter = self.politeness
+        before = self.not_before
+        if delay:
+            self.not_before = now + delay * (1 + jitter * (2 * random.random() - 1))
+        entry.turn = before, self.not_before
+        entry.attempts += 1
+        self.active += 1
+
+    def let_go(self, entry: Entry, *, asked: bool) -> None:
+        """A request that was handed out wants nothing more of this host. If it was not `asked` it never did."""
+        assert not entry.aside, f"{entry!r} is set aside a second time"
+        entry.aside = True
+        self.active -= 1
+        if not asked:
+            entry.attempts -= 1
+            before, since = entry.turn
+            if self.not_before == since:  # else another one was handed out meanwhile, or it was paused
+                self.not_before = before
+
+    def release(self, entry: Entry) -> None:
+        """A request that was handed out has ended, or goes back."""
+        if not entry.aside:
+            self.active -= 1
+        entry.aside = False
+
+    def ahead(self, most: int) -> list[Entry]:
+        """Some of those that wait in memory, mostly those that come next."""
+        return [entry for _, entry in self.ready[:most]]
 
     @property
     def here(self) -> int:

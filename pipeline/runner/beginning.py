@@ -129,6 +129,7 @@ def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
         links=before.links,
         redirects=before.redirects,
         bad_links=before.bad_links,
+        unseen=before.unseen,
         fates=dict(found.fates),
         per_limit=before.per_limit,
         adopted=before.adopted,

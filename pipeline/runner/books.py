@@ -24,6 +24,7 @@ class Books(msgspec.Struct):
     noindex: int = 0  # pages that ask not to be kept
     nofollow: int = 0  # links that were left out because their page asks not to follow them
     skipped: int = 0  # pages that are not asked for because their sitemap says that they have not changed
+    unseen: int = 0  # requests refused because no robots.txt was to be had
     bytes: int = 0
     seconds: float = 0.0  # of the processes before this one
     links: LinkCounts = msgspec.field(default_factory=LinkCounts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,7 @@ from pipeline.runner.fingerprint import makers, run_fingerprint
 from pipeline.runner.plugging import load_host, make_pool
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
+from pipeline.runner.revisits import Revisits
 from pipeline.runner.robots_gate import RobotsGate
 from pipeline.runner.sources import Published, Sources
 from pipeline.runner.summary import Summary
@@ -51,6 +52,7 @@ from pipeline.stages.host import Host
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
 from pipeline.stages.staging import Store
+from pipeline.state import pages
 from pipeline.state.more import digest
 from pipeline.state.writer import Writer
 from pipeline.url import Origin, host_of, normalise
@@ -70,6 +72,7 @@ class Options:
     fresh: bool = False  # drop an interrupted run
     if_locked: str | None = None  # in place of the config's
     detailed_exit_code: bool = False  # 10 in place of 0 if data changed
+    full_refresh: bool = False  # ask for every page as if it had never been seen
     workers: int | None = None
     retry: str | None = None  # fetch again what failed in the last run: "" for all of it, else a fate or a plugin
 
@@ -161,14 +164,15 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
     """The crawl of a job. `number` is the run's in the state, `books` are its counters so far."""
     config, options, random = job.loaded.config, job.options, Random()
     retry = retry_policy(config.fetch)
+    made_by, vault = makers(job.loaded, job.host), secret_headers(config)
     recorder = Recorder(
         writer,
         job.frontier,
         books,
         run=number,
         fetched=int(job.run.start.timestamp()),
-        made_by=makers(job.loaded, job.host),
-        vault=secret_headers(config),
+        made_by=made_by,
+        vault=vault,
         tap=job.tap,
         cookies=job.cookies,
     )
@@ -195,6 +199,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         redirector=redirector,
         pool=make_pool(job.loaded, job.host, job.rules, job.network.loop, workers=options.workers),
         recorder=recorder,
+        revisits=make_revisits(job, writer, recorder, number, made_by, vault),
         prepare=job.host.prepare_request,
         retry=retry,
         limits=limits(config, options),
@@ -202,6 +207,33 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         random=random,
     )
     return job.engine
+
+
+def make_revisits(  # noqa: PLR0917 - what `make_engine` has in hand
+    job: Job, writer: Writer, recorder: Recorder, number: int, made_by: Mapping[str, bytes], vault: Mapping[str, str]
+) -> Revisits | None:
+    """`fetch.conditional` and `revisit`; None where they mean nothing, since every page is to be fetched.
+
+    That is so before anything is published, and for a run that fetches again what went wrong: a page whose items a
+    plugin broke on may be as it was.
+    """
+    config, options = job.loaded.config, job.options
+    revisit = {name: page.revisit for name, page in config.pages.items() if page.revisit is not None}
+    if options.full_refresh or options.retry is not None or not (config.fetch.conditional or revisit):
+        return None
+    if writer.call(pages.published) is None:
+        return None
+    return Revisits(
+        writer,
+        job.frontier,
+        recorder,
+        run=number,
+        start=int(job.run.start.timestamp()),
+        made_by=made_by,
+        revisit=revisit,
+        conditional=config.fetch.conditional,
+        vault=vault,
+    )
 
 
 def new_run(name: str) -> RunInfo:

@@ -23,15 +23,17 @@ from pipeline.errors import HooklineError, PluginError
 from pipeline.failpoints import hit
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
-from pipeline.model import Failure, Fault, PackedPage, PageJob, PageResult, Request, Response
+from pipeline.model import Failure, PackedPage, PageJob, PageResult, Request, Response
 from pipeline.packing import MARK, unpack_some
-from pipeline.runner.books import Books, add
+from pipeline.runner.books import Books
+from pipeline.runner.budget import Budget
 from pipeline.runner.credentials import Credentials
 from pipeline.runner.memory import resident
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.recorder import Recorder
 from pipeline.runner.redirects import Redirector
+from pipeline.runner.revisits import Revisits
 from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
 from pipeline.runner.sources import KEEP, Sources
 from pipeline.url import identity
@@ -39,7 +41,7 @@ from pipeline.workers.inline import Pool
 
 GRACE = 7.5  # seconds that running requests are given when a run stops: eight with the last commit
 WAITING_BYTES = 64 * 1024 * 1024  # bodies fetched but not parsed, before fetching pauses
-FEW = 10  # pages on which a plugin may fail whatever their share
+NOT_MODIFIED = 304
 UNCOMMITTED = 500  # pages that a kill may cost besides those under way (spec, section 3, contract 1)
 
 log = logging.getLogger("hookline.engine")
@@ -51,14 +53,15 @@ class Limits(NamedTuple):
     pages: int | None = None
     time: float | None = None
     bytes: int | None = None
-    plugin_errors: float = 1.0  # share of pages on which one plugin may fail, once it failed on `FEW`
+    plugin_errors: float = 1.0  # share of pages on which one plugin may fail
 
 
 class Flight(NamedTuple):
-    """A request on its way: its entry, and a hash of the cookies that went with it."""
+    """A request on its way: its entry, a hash of the cookies that went with it, and whether validators did."""
 
     entry: Entry
     cookies: bytes
+    conditional: bool
 
 
 class Engine:
@@ -77,6 +80,7 @@ class Engine:
         redirector: Redirector,
         pool: Pool,
         recorder: Recorder,
+        revisits: Revisits | None = None,
         prepare: Callable[[Request], Request],
         retry: RetryPolicy,
         limits: Limits,
@@ -91,6 +95,7 @@ class Engine:
         self.redirector = redirector
         self.pool = pool
         self.recorder = recorder
+        self.revisits = revisits
         self.books: Books = recorder.books
         self._robots_before = self.books.robots_requests
         self._manners = manners
@@ -98,7 +103,7 @@ class Engine:
         self._prepare = prepare
         self._retry = retry
         self._limits = limits
-        self._strict = strict
+        self._budget = Budget(self.books, limits.plugin_errors, strict=strict)
         self._random = random or Random()
         self._fetching: dict[int, Flight] = {}  # by the id of the request in flight
         self._wake: Timer | None = None
@@ -119,7 +124,8 @@ class Engine:
         """Drive the loop until the crawl is over."""
         if self._limits.time is not None:
             self.loop.call_later(self._limits.time, lambda: self.stop("time"))
-        self.pool.start()
+        if self.revisits is None:  # else it may well be that nothing is to be parsed
+            self.pool.start()
         self.loop.run(self.tick)
 
     def watch_memory(self, most: int | None) -> None:
@@ -159,7 +165,8 @@ class Engine:
     def _record(self) -> None:
         """Let the state take what is ripe; if it cannot, nothing that happens from now on could be kept."""
         self.books.robots_requests = self._robots_before + self.robots.requests
-        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy + self._sources.busy)
+        unsettled = self.revisits.unsettled if self.revisits is not None else 0
+        self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy + self._sources.busy + unsettled)
         broken = self.recorder.error or self.pool.error
         if broken is not None and self.error is None:
             self.error = broken
@@ -168,6 +175,8 @@ class Engine:
 
     def _idle(self) -> bool:
         if self._fetching or self.pool.busy or self.pool.done or self.fetcher.done:
+            return False
+        if self.revisits is not None and self.revisits.reading:
             return False
         return self.stopped is not None or not (self.frontier.pending or self.frontier.active)
 
@@ -188,7 +197,10 @@ class Engine:
         decision = decide(outcome)
         if isinstance(outcome, Response) and self._was_told_to_wait(entry, outcome):
             return
-        if isinstance(outcome, Failure) and outcome.error.reason == "no_socket" and self.fetcher.concurrency > 1:
+        if flight.conditional and isinstance(outcome, Response) and outcome.status == NOT_MODIFIED:
+            assert self.revisits is not None
+            self.revisits.is_unchanged(entry, outcome)
+        elif isinstance(outcome, Failure) and outcome.error.reason == "no_socket" and self.fetcher.concurrency > 1:
             # The system has no descriptor left, which says nothing about the site: fewer connections, no attempt used.
             self.fetcher.concurrency = max(1, self.fetcher.active)
             self.frontier.put_back(entry, self.loop.now + 1.0)
@@ -242,7 +254,10 @@ class Engine:
         while done:
             (flight, response), page = done.popleft()
             hit("after_parse")
-            self._charge(page, flight.entry.request.url)
+            error = self._budget.charge(page, flight.entry.request.url)
+            if error is not None and self.error is None:
+                self.error = error
+                self.stop(self._budget.why)
             fate, detail = page_fate(page)
             if fate == "fetched" and page.refresh is not None:
                 self.redirector.follow(flight.entry, 302, page.refresh, flight.cookies, self.loop.now)
@@ -271,49 +286,25 @@ class Engine:
                 self.books.sources.count(is_new)
         self.books.take_links(page.links_found - lists, new, page.bad_links)
 
-    def _charge(self, page: PackedPage, url: str) -> None:
-        """Enter what plugins did wrong on a page; the run ends if one of them has used up its budget."""
-        books = self.books
-        books.spend(page, url)
-        books.parsed += 1
-        faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
-        faults = [fault for fault in faults if fault.fate == "failed:plugin"]  # else the page is to blame
-        for fault in faults:
-            books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
-            log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)
-        for plugin in {fault.plugin for fault in faults}:
-            add(books.faulty, plugin, 1)
-            if self._strict or self._over_budget(plugin):
-                fault = next(fault for fault in faults if fault.plugin == plugin)
-                self._end_for(fault)
-
-    def _over_budget(self, plugin: str) -> bool:
-        failed = self.books.faulty[plugin]
-        return failed >= FEW and failed > self._limits.plugin_errors * self.books.parsed
-
-    def _end_for(self, fault: Fault) -> None:
-        if self.error is not None:
-            return
-        failed, parsed = self.books.faulty[fault.plugin], self.books.parsed
-        why = fault.message if self._strict else f"failed on {failed} of {parsed} pages, the last time: {fault.message}"
-        self.error = PluginError(fault.plugin, fault.hook, why)
-        self.stop("plugin error (--strict)" if self._strict else "limits.plugin_errors")
-
     # --- starting ----------------------------------------------------------------------------------------------------
 
     def _start_fetches(self) -> None:
-        frontier, now = self.frontier, self.loop.now
+        frontier, now, revisits = self.frontier, self.loop.now, self.revisits
+        while self.stopped is None and revisits is not None and revisits.known:
+            self._start(revisits.known.popleft())
         while self.stopped is None and (request := self.robots.next(now)) is not None:
             self.fetcher.start(request, keep=MOST_TEXT + 1)
         if self._cap_reached() and not frontier.active:
             frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
         while self._room() and (entry := frontier.next(now)) is not None:
             self._start(entry)
+        if revisits is not None:
+            revisits.ask()
 
     def _room(self) -> bool:
         return (
             self.stopped is None
-            and self.fetcher.room > 0
+            and (self.fetcher.room > 0 if self.revisits is None else self.revisits.room(self.fetcher.room))
             and self.pool.waiting_bytes < WAITING_BYTES
             and self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
             and not self._cap_reached()
@@ -323,13 +314,21 @@ class Engine:
         most = self._limits.pages
         if most is None:
             return False
-        return self.frontier.fates["fetched"] - self.books.sources_fetched + self.frontier.active >= most
+        fates = self.frontier.fates
+        pages = fates["fetched"] + fates["not_modified"] - self.books.sources_fetched
+        return pages + self.frontier.active >= most
 
     def _start(self, entry: Entry) -> None:
-        """Ask for a page, if robots.txt lets us; until that is known the entry keeps its place at its host."""
+        """Ask for a page, if it is due and robots.txt lets us; until that is known the entry keeps its place at its
+        host.
+        """
+        if self.revisits is not None and not self.revisits.judge(entry):
+            return
         url = entry.request.url
         allowed = self.robots.judge(url)
         if isinstance(allowed, Refusal):
+            self.frontier.set_aside(entry, asked=False)
+            self.books.unseen += not allowed.by_rule
             self.frontier.finish(entry, allowed.fate, detail=allowed.detail)
         elif allowed is State.UNKNOWN:
             self.robots.hold(entry, self.loop.now)
@@ -344,8 +343,9 @@ class Engine:
         except PluginError as error:
             self.frontier.finish(entry, "failed:plugin", detail=str(error))
             return
+        conditional = self.revisits is not None and self.revisits.ask_with(entry, request)
         self._credentials.put_on(request)
-        self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url))
+        self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url), conditional)
         self.books.requests += 1
         self.books.source_requests += request.source is not None
         self.fetcher.start(request, keep=KEEP if request.source is not None else None)

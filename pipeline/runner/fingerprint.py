@@ -38,15 +38,23 @@ def run_fingerprint(loaded: Loaded, host: Host, *, only: str | None = None) -> b
 
 
 def makers(loaded: Loaded, host: Host) -> dict[str, bytes]:
-    """For each page rule, of what makes the items of its pages."""
+    """For each page rule, of what makes the items and links of its pages.
+
+    Besides the rule itself, the parsers and the filters that is whatever says which rule a link is under, since links
+    are stored with it, and what goes along with every request: a site may answer it with another language.
+    """
     config = loaded.config
+    fetch, rules = config.fetch, config.rules()
     shared = _hash(
+        [(name, rule["match"]) for name, rule in rules.items()],
+        config.scope.normalize.model_dump(),
+        [fetch.user_agent, fetch.headers, {origin: auth.model_dump() for origin, auth in fetch.auth.items()}],
         [(entry.name, entry.options, entry.items) for entry in config.filter],
         [(entry.name, entry.options) for entry in config.parse],
         [(entry.name, entry.options) for entry in config.plugins],
         host.identities(MAKERS),
     )
-    return {name: _hash(shared.hex(), rule) for name, rule in config.rules().items()}
+    return {name: _hash(shared.hex(), rule, config.pages[name].fetcher) for name, rule in rules.items()}
 
 
 def _hash(*parts: Any) -> bytes:

@@ -27,7 +27,7 @@ from pipeline.errors import StorageError
 from pipeline.failpoints import hit
 from pipeline.model import DeadLetter, Item
 from pipeline.runner.changes import MOST, collect, packed
-from pipeline.runner.compare import Comparison, Difference
+from pipeline.runner.compare import Comparison, Difference, chosen
 from pipeline.runner.home import is_file_target
 from pipeline.runner.summary import Summary
 from pipeline.stages.staging import ResultPage, Staged, Stager, Store
@@ -111,8 +111,9 @@ class Publisher:
         with self._locks(self._stager.stores):  # of those that have committed too: the killed process left their locks
             with self._undone(again):
                 self._sweep(again)
-                for piece in self._pieces():
-                    again.feed_again(piece)
+                for piece in self._chunks(self._number):
+                    again.feed_again(piece.items)
+                self._feed_changes(again)
                 again.finish()
             self._deliver(again, places, summary)
         return True
@@ -145,9 +146,7 @@ class Publisher:
         writer, number = self._writer, self._number
         writer.call(pages.drop_chunks, number)
         before = writer.call(pages.published)
-        comparison = Comparison(
-            self._marks(before) if before is not None else iter(()), most=MOST if before is not None else 0
-        )
+        comparison = self._comparison(before)
         total = _Totals()
         ids = writer.call(pages.order, number)
         for seq, start in enumerate(range(0, len(ids), PAGES)):
@@ -158,8 +157,9 @@ class Publisher:
             comparison.feed(staged.marks)
             total.add(found, staged, number)
             writer.post(pages.add_chunk, number, seq, sum(staged.by_type.values()), staged.marks, staged.items)
-        self._stager.finish()
         total.tell(summary, comparison.end())
+        self._feed_changes(self._stager, comparison)
+        self._stager.finish()
         if total.dead:
             writer.post(pages.dead, [DeadRow.of(number, None, b"", "", letter) for letter in total.dead])
         return comparison
@@ -194,21 +194,36 @@ class Publisher:
         self._writer.call(pages.promote, self._number, _now())
         self._writer.commit(wait=True)
 
-    def _pieces(self) -> Iterator[bytes]:
-        """The items of the result that was staged, in order."""
-        after = -1
-        while found := self._writer.call(pages.chunks, self._number, after, 4):
-            after = found[-1].seq
-            for piece in found:
-                yield piece.items
+    def _feed_changes(self, stager: Stager | StoreProcess, comparison: Comparison | None = None) -> None:
+        """Give what is new, changed and gone to the stores that want that alone; what is gone comes last.
 
-    def _marks(self, run: int) -> Iterator[bytes]:
+        What became of an item may be known only when the last one has been seen, so they are read once more. Without
+        `comparison` the result was staged by another process, and compared with the published one that still is.
+        """
+        if not any(store.only for store in stager.stores):
+            return
+        before = self._writer.call(pages.published)
+        if comparison is None:
+            comparison = self._comparison(before)
+            for piece in self._chunks(self._number):
+                comparison.feed(piece.marks)
+            comparison.end()
+        for run, change_of in ((self._number, comparison.change_of), (before, comparison.loss_of)):
+            for piece in self._chunks(run) if run is not None else ():
+                if found := chosen(piece.marks, piece.items, change_of):
+                    stager.feed_changes(found)
+
+    def _comparison(self, before: int | None) -> Comparison:
+        old = (piece.marks for piece in self._chunks(before) if piece.marks) if before is not None else None
+        most = MOST if before is not None else 0
+        return Comparison(old, most=most, remember=any(store.only for store in self._stager.stores))
+
+    def _chunks(self, run: int) -> Iterator[pages.Chunk]:
+        """A result that was staged, in order."""
         after = -1
         while found := self._writer.call(pages.chunks, run, after, 4):
             after = found[-1].seq
-            for piece in found:
-                if piece.marks:
-                    yield piece.marks
+            yield from found
 
     # --- what holds meanwhile ----------------------------------------------------------------------------------------
 
@@ -301,6 +316,7 @@ class StreamStore:
     """The store behind `-o -` and `pipeline.run`: holds the items back until commit, then hands them over at once."""
 
     items: tuple[str, ...] | None = None
+    only: str | None = None
     meta: tuple[str, ...] = ()
 
     def __init__(self, name: str, deliver: Callable[[list[Item]], None]) -> None:

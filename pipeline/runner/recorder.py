@@ -16,22 +16,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline.crawl.conditional import validators_of
 from pipeline.crawl.frontier import Changes, Edge, EndedHost, Entry, Frontier
 from pipeline.errors import StateError
 from pipeline.failpoints import hit
 from pipeline.model import Item, PackedPage, Response
 from pipeline.packing import pack_values, unpack_items
 from pipeline.runner.books import Books
-from pipeline.state import pages, requests, robots, runs
+from pipeline.state import pages, requests, robots, runs, visits
 from pipeline.state.more import hidden_links
 from pipeline.state.pages import DeadRow, PageRow
 from pipeline.state.requests import FreshRow, TouchedRow, more_of
 from pipeline.state.robots import Copy
+from pipeline.state.visits import RenewalRow
 from pipeline.state.writer import Writer
 from pipeline.url import carry_key, host_of
 
 BATCH = 250  # results in a transaction: half of what a kill may cost, so that fetching need not wait for its end
 INTERVAL = 0.5  # seconds that a result waits for its transaction
+NOT_ALL = b""  # made what a page with dead letters gave: it is asked for anew, since the plugin may do better by then
 
 Tap = Callable[[Item], None]
 
@@ -49,6 +52,7 @@ class Batch(NamedTuple):
     ended_hosts: list[EndedHost]
     pages: list[PageRow]
     dead: list[DeadRow]
+    renewals: list[RenewalRow]
     books: bytes
     cookies: bytes | None
 
@@ -63,10 +67,6 @@ class _Refilled(NamedTuple):
 
 class _Relaxed(NamedTuple):
     """The answer to a question about shorter paths."""
-
-
-class _Asked(NamedTuple):
-    then: Callable[[Any], None]
 
 
 class Recorder:
@@ -100,6 +100,7 @@ class Recorder:
         self._cookies = cookies
         self._pages: list[PageRow] = []
         self._dead: list[DeadRow] = []
+        self._renewals: list[RenewalRow] = []
         self._sent = 0  # of `frontier.ended`, what has been queued to be committed
         self._safe = books.requests  # attempts that a kill would not have made again
         self._due: float | None = None
@@ -117,6 +118,7 @@ class Recorder:
     def keep(self, entry: Entry, response: Response, page: PackedPage) -> None:
         """Take what a page gave that ended as `fetched`."""
         request = entry.request
+        validators = validators_of(response.headers)
         self.books.take_items(page)
         self._pages.append(
             PageRow(
@@ -129,9 +131,9 @@ class Recorder:
                 carry=carry_key(request.carry),
                 carried=pack_values(request.carry) if request.carry else b"",
                 status=response.status,
-                etag=response.header("etag"),
-                last_modified=response.header("last-modified"),
-                made_by=self._made_by.get(request.page or "", b""),
+                etag=validators.etag,
+                last_modified=validators.last_modified,
+                made_by=self._made_by.get(request.page or "", b"") if not page.dead else NOT_ALL,
                 fetched=self._fetched,
                 origin=self._run,
                 count=sum(page.types.values()),
@@ -146,11 +148,15 @@ class Recorder:
             for record in unpack_items(page.items):
                 self._tap(Item(record.type, record.fields))
 
+    def renew(self, row: RenewalRow) -> None:
+        """Take what the site said of a published page that stays as it is."""
+        self._renewals.append(row)
+
     # --- what others keep in the state -------------------------------------------------------------------------------
 
     def recall(self, origin: str, then: Callable[[Copy | None], None]) -> None:
         """Read the copy of an origin's robots.txt; `then` is given it some turns later."""
-        self._writer.post(robots.load, origin, token=_Asked(then))
+        self._writer.post(robots.load, origin, token=then)
 
     def keep_robots(self, origin: str, copy: Copy | None) -> None:
         """Keep the copy of an origin's robots.txt; None: there is none any more."""
@@ -198,10 +204,11 @@ class Recorder:
             changes.ended_hosts,
             self._pages,
             self._dead,
+            self._renewals,
             _json.encode(self.books),
             self._cookies() if self._cookies is not None else None,
         )
-        self._pages, self._dead = [], []
+        self._pages, self._dead, self._renewals = [], [], []
         self._writer.post(save, batch)
 
     def close(self) -> None:
@@ -236,8 +243,8 @@ class Recorder:
                 self._frontier.refill(token.host, answer)
             elif isinstance(token, _Relaxed):
                 self._frontier.relaxed(answer)
-            elif isinstance(token, _Asked):
-                token.then(answer)
+            else:
+                token(answer)  # who asked waits for the answer itself
 
 
 def save(db: Any, batch: Batch) -> None:
@@ -248,6 +255,8 @@ def save(db: Any, batch: Batch) -> None:
         pages.add(db, batch.pages)
     if batch.dead:
         pages.dead(db, batch.dead)
+    if batch.renewals:
+        visits.renew(db, batch.renewals)
     runs.save_counts(db, batch.run, batch.books)
     if batch.cookies is not None:
         runs.save_meta(db, "cookies", batch.cookies)

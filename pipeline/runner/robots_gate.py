@@ -58,6 +58,7 @@ class Refusal(NamedTuple):
 
     fate: str
     detail: str
+    by_rule: bool = True  # else no robots.txt was to be had, which says nothing of the pages behind it
 
 
 class State(Enum):
@@ -231,14 +232,15 @@ class RobotsGate:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
             fate = error.fate if error.fate in UNREACHABLE else "rejected:robots"
-            self._do_without(origin, Refusal(fate, f"{origin.url} could not be had: {error}"))
+            detail = f"{origin.url} could not be had: {error}"
+            self._do_without(origin, Refusal(fate, detail, by_rule=False))
 
     def _deny_later(self, origin: _Origin, request: Request, why: str, now: float) -> None:
         if origin.attempts < self._retry.attempts:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
             detail = f"{origin.url} answered {why}, which forbids everything (RFC 9309, 2.3.1.4)"
-            self._do_without(origin, Refusal("rejected:robots", detail))
+            self._do_without(origin, Refusal("rejected:robots", detail, by_rule=False))
 
     def _do_without(self, origin: _Origin, refusal: Refusal) -> None:
         """The server gives no rules: those of before count if they are not too old."""

@@ -135,7 +135,7 @@ class Session:
                 self.skipped = engine.books.skipped
                 codes = self._judge_crawl(engine, summary)
                 if not codes and not self.options.dry_run:
-                    codes.extend(self._publish(job, signals))
+                    codes.extend(self._publish(job, signals, all_seen=not engine.books.unseen))
                 self._settle(job, codes, before + time.monotonic() - started)
                 job.host.run_finish(job.run, summary)
             self._close(summary)
@@ -174,14 +174,14 @@ class Session:
             self.status = "failed"  # whoever goes on with such books comes to the same end
         return codes
 
-    def _publish(self, job: Job, signals: Signals) -> list[int]:
+    def _publish(self, job: Job, signals: Signals, *, all_seen: bool) -> list[int]:
         summary, config = job.summary, self.loaded.config
         if self.options.narrowed and self.home.writer.call(pages.published) is not None:
             self.status = "candidate"
             decide = partial(pages.decide_removals, clean=False, rules=list(config.rules()))
             self.home.writer.call(decide, self.number)
             return []
-        clean = not self.options.narrowed and self._saw_all(summary)
+        clean = all_seen and not self.options.narrowed and self._saw_all(summary)
         words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": self._despite_checks}
         return self._with_publisher(job, signals, summary, lambda publisher: publisher.publish(summary, **words))
 

@@ -188,6 +188,8 @@ def _add_host_values(signature: Signature, given: Given, arguments: dict[str, An
         elif name == "write":
             return [OptionError(f"cannot be told how to write ({value})", path=("write",), hint="remove `write`")]
     write = signature.parameters.get("write")
+    if write is not None and "only" in given.host:
+        arguments.setdefault("write", "append")  # a part of the result, put in place of what is there, would be all
     if "write" in arguments and write is not None:
         choices = [choice for choice in typing.get_args(signature.type_of("write")) if isinstance(choice, str)]
         if choices and arguments["write"] not in choices:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -83,6 +85,8 @@ class Store(Protocol):
     @property
     def items(self) -> tuple[str, ...] | None: ...
     @property
+    def only(self) -> str | None: ...
+    @property
     def meta(self) -> tuple[str, ...]: ...
     def store_items(self, items: list[Item]) -> None: ...
     def commit(self, summary: Any) -> None: ...
@@ -141,6 +145,11 @@ class Stager:
         """Take a piece of a result that has been staged before: it is filtered already."""
         if items:
             self._feed([(kind, item_of(kind, fields), *Origin(*of)) for kind, fields, *of in unpack_values(items)])
+
+    def feed_changes(self, items: bytes) -> None:
+        """Take items, each with what became of it, for the stores with `only`. See `pipeline.runner.compare.chosen`."""
+        for change, rows in groupby(unpack_values(items), key=itemgetter(-1)):
+            self._feed([(kind, item_of(kind, fields), *Origin(*of)) for kind, fields, *of, _ in rows], change)
 
     def finish(self) -> None:
         """The last page has been given."""
@@ -212,26 +221,32 @@ class Stager:
         identity = _hash(b"each", page.mark, item.type.encode(), b"%d %d" % (rule, number), content)
         return identity + identity
 
-    def _feed(self, rows: Sequence[Row]) -> None:
-        """Give items to the stores. Each gets its own: one that changes an item must not change another's."""
+    def _feed(self, rows: Sequence[Row], change: str | None = None) -> None:
+        """Give items to the stores. Each gets its own: one that changes an item must not change another's.
+
+        `change` says what became of them, for the stores that want that alone.
+        """
         for number, (store, batch) in enumerate(zip(self.stores, self._batches, strict=True), 1):
+            if store.only is not None if change is None else store.only not in (change, "changed"):
+                continue
             for kind, fields, url, fetched, noindex in rows:
                 if store.items is None or kind in store.items:
                     item = fields if number == len(self.stores) else item_of(kind, fields)
                     if store.meta:
-                        item.update(self._meta(store.meta, kind, Origin(url, fetched, noindex)))
+                        item.update(self._meta(store.meta, kind, Origin(url, fetched, noindex), change))
                     batch.append(item)
                     if len(batch) == BATCH:
                         store.store_items(batch[:])
                         batch.clear()
 
-    def _meta(self, names: tuple[str, ...], kind: str, origin: Origin) -> dict[str, Any]:
+    def _meta(self, names: tuple[str, ...], kind: str, origin: Origin, change: str | None) -> dict[str, Any]:
         known = {
             "_run": self._run,
             "_url": origin.url,
             "_type": kind,
             "_fetched_at": datetime.fromtimestamp(origin.fetched, UTC).isoformat(),
             "_noindex": origin.noindex,
+            "_change": change,
         }
         return {name: known[name] for name in names}
 

@@ -22,6 +22,9 @@ from pipeline.errors import StorageError
 from pipeline.model import Item
 from pipeline.stages.faults import describe
 
+CHANGE: Final = "_change"
+"""The field by which a store with `only: changed` tells new, changed and gone items apart."""
+
 _ADVICE: Final = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room within the quota",
@@ -56,7 +59,7 @@ class BoundStore:
         self.items = items
         self.write = write
         self.only = only
-        self.meta = meta
+        self.meta = (*meta, CHANGE) if only == "changed" else meta
         self.path = path
         self._hooks = hooks
         self._file = file

@@ -34,7 +34,7 @@ class StoreSetup(msgspec.Struct):
 
 
 class Order(msgspec.Struct, omit_defaults=True):
-    """One thing to do: `stage`, `feed`, `finish`, `commit`, `abort` or `only`, with what it needs."""
+    """One thing to do: `stage`, `feed`, `changes`, `finish`, `commit`, `abort` or `only`, with what it needs."""
 
     what: str
     pages: list[ResultPage] = []
@@ -89,6 +89,11 @@ class StoreProcess:
         """Take a piece of a result that has been staged before."""
         self._ask(Order("feed", data=items))
         self._here.feed_again(items)
+
+    def feed_changes(self, items: bytes) -> None:
+        """Take items, each with what became of it, for the stores with `only`."""
+        self._ask(Order("changes", data=items))
+        self._here.feed_changes(items)
 
     def finish(self) -> None:
         """The last page has been given."""
@@ -175,6 +180,8 @@ class Clerk:
             return stager.stage(order.pages)
         if order.what == "feed":
             stager.feed_again(order.data)
+        elif order.what == "changes":
+            stager.feed_changes(order.data)
         elif order.what == "finish":
             stager.finish()
         elif order.what == "commit":

@@ -41,7 +41,8 @@ def begin_again(  # noqa: PLR0917 - the writer passes arguments by place
         return None
     number = runs.begin(db, run_id, started, fingerprint, last.narrowed, version, keep_requests=True)
     if last.status in ("candidate", "failed"):
-        db.execute("UPDATE page SET run = ? WHERE run = ?", (number, last.number))
+        for table in ("page", "renewal"):
+            db.execute(f"UPDATE {table} SET run = ? WHERE run = ?", (number, last.number))
         runs.drop(db, last.number)
     fates = db.execute("SELECT fate, count(*) FROM request WHERE fate IS NOT NULL GROUP BY fate").fetchall()
     return Again(number, cursor.rowcount, dict(fates))

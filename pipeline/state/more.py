@@ -67,6 +67,21 @@ def hidden_links(links: bytes, secret_names: Collection[str] = SECRET_HEADERS) -
     return _encode(requests)
 
 
+def shown_links(links: bytes, vault: Mapping[str, str] = NO_VAULT) -> list[Request]:
+    """The requests of `hidden_links`, with the secrets that the vault knows."""
+    requests = unpack_links(links)
+    for request in requests:
+        if request.headers:
+            request.headers = {
+                name: text for name, value in request.headers.items() if (text := _revealed(value, vault)) is not None
+            }
+    return requests
+
+
+def _revealed(value: str, vault: Mapping[str, str]) -> str | None:
+    return vault.get(value.removeprefix(HIDDEN)) if value.startswith(HIDDEN) else value
+
+
 def more_of(request: Request, secret_names: Collection[str] = SECRET_HEADERS) -> bytes | None:
     """What differs from a plain GET, msgpack; None if nothing. `secret_names` are headers in lower case."""
     more = _More(

@@ -33,6 +33,14 @@ _LEFT_OVER: Final = (
     "DELETE FROM page WHERE run NOT IN (0, ?) AND run NOT IN (SELECT number FROM run WHERE status = 'open')"
 )
 
+_RENEW: Final = (
+    "UPDATE page SET etag = r.etag, last_modified = r.last_modified, checked = r.checked FROM renewal AS r "
+    "WHERE r.run = ? AND page.id = r.page AND page.mark = r.mark AND page.run = 0"
+)
+_RENEWED: Final = (
+    "DELETE FROM renewal WHERE run = ? OR run NOT IN (SELECT number FROM run WHERE status IN ('open', 'publishing'))"
+)
+
 
 class Chunk(NamedTuple):
     """Consecutive items of a result. `marks` has 16 bytes of identity and 16 of content for each item."""
@@ -114,16 +122,19 @@ def drop_candidates(db: sqlite3.Connection, but: int | None = None) -> list[int]
 def promote(db: sqlite3.Connection, run: int, ended: str) -> None:
     """Make the result of `run` the published one. `ended`: UTC, ISO 8601.
 
-    Afterwards only its pages are left, and its items in order; other candidates are dropped, its journal is closed. Of
-    an open run, which is there where an older candidate is published, the pages stay: its requests count on them.
+    Afterwards only its pages are left, and its items in order; pages that it found unchanged have the validators it was
+    told. Other candidates are dropped, its journal is closed. Of an open run, which is there where an older candidate
+    is published, the pages stay: its requests count on them.
     """
     hit("before_promote")
     drop_candidates(db, but=run)
+    db.execute(_RENEW, (run,))
     db.execute("DELETE FROM page WHERE run = 0 AND mark IN (SELECT mark FROM removal WHERE run = ?)", (run,))
     db.execute(_LEFT_OVER, (run,))
     db.execute("UPDATE OR REPLACE page SET run = 0 WHERE run = ?", (run,))
     db.execute("DELETE FROM chunk WHERE run <> ?", (run,))
     db.execute("DELETE FROM removal")
+    db.execute(_RENEWED, (run,))
     db.execute("DELETE FROM delivery WHERE run = ?", (run,))
     db.execute("UPDATE run SET status = 'published', ended = ? WHERE number = ?", (ended, run))
     hit("after_promote")

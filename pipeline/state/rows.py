@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -29,15 +29,23 @@ def put(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]])
     The columns of that table are column1, column2 ...; column1 of a row is never NULL, and rows where it is are to have
     no effect.
     """
-    if not rows:
-        return
-    width = len(rows[0])
+    for text, values in _pieces(statement, rows):
+        db.execute(text, values)
+
+
+def fold(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """As `put`, for a query that answers with one cell: those of all pieces."""
+    return [db.execute(text, values).fetchone()[0] for text, values in _pieces(statement, rows)]
+
+
+def _pieces(statement: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[Any]]]:
+    width = len(rows[0]) if rows else 0
     for start in range(0, len(rows), SIZES[-1]):
         piece = rows[start : start + SIZES[-1]]
         size = next(size for size in SIZES if size >= len(piece))
         values = list(chain.from_iterable(piece))
         values.extend([None] * ((size - len(piece)) * width))
-        db.execute(_sized(statement, width, size), values)
+        yield _sized(statement, width, size), values
 
 
 @lru_cache(maxsize=64)

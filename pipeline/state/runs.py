@@ -140,7 +140,7 @@ def close(  # noqa: PLR0917 - the writer passes arguments by place
 
 def drop(db: sqlite3.Connection, number: int) -> None:
     """Give a run up: its pages and all that was prepared from them go. Its row and its dead letters stay."""
-    for table in ("page", "removal", "chunk", "delivery"):
+    for table in ("page", "renewal", "removal", "chunk", "delivery"):
         db.execute(f"DELETE FROM {table} WHERE run = ?", (number,))
     db.execute("UPDATE run SET status = 'dropped' WHERE number = ?", (number,))
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 3
 APPLICATION_ID: Final = 0x484B4C4E  # "HKLN", for file(1)
 
 TABLES: Final = """
@@ -138,5 +137,23 @@ CHANGES: Final = """
 CREATE TABLE change(run INTEGER PRIMARY KEY, whole INTEGER NOT NULL, changes BLOB NOT NULL);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES, CHANGES)
+REVISITS: Final = """
+-- When a run last asked for the page and found it as it is; 0: not since it was fetched. Seconds since 1970.
+ALTER TABLE page ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
+
+-- Pages of the published result that this run was told are unchanged, and the validators they have now.
+CREATE TABLE renewal(
+  run INTEGER NOT NULL,
+  page INTEGER NOT NULL,
+  mark BLOB NOT NULL,                  -- of that page: its id may be another's by the time that this run is published
+  etag TEXT,
+  last_modified TEXT,
+  checked INTEGER NOT NULL,            -- seconds since 1970: start of the run
+  PRIMARY KEY(run, page)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES, CHANGES, REVISITS)
 """`MIGRATIONS[n]` leads from `user_version` n to n + 1."""
+
+VERSION: Final = len(MIGRATIONS)

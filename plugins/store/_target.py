@@ -173,6 +173,8 @@ class Target:
 
     def _insert(self, table: Table, conflict: str = "ORDER BY n") -> None:
         """Copy the rows from the stage, in order."""
+        if not table.columns and not self._target.execute(f"SELECT 1 FROM stage.{table.stage} LIMIT 1").fetchone():
+            return  # nothing came, so nothing is known of the columns either
         names = ", ".join(map(quote, table.columns.values())) or "_type"
         cells = ", ".join(table.cells) or "NULL"
         into = f"main.{quote(table.name)} ({names})"

@@ -116,9 +116,17 @@ def test_runs_tells_of_each_newest_first(site: Any, hookline: Any, tmp_path: Pat
     assert hookline("run", "shop.yaml").returncode == 1
     before = listing(tmp_path)
     second, first = history(hookline)
-    assert (first["status"], first["exit_code"], first["pages"]) == ("published", 0, {"fetched": 4, "failed": 0})
+    assert (first["status"], first["exit_code"], first["pages"]) == (
+        "published",
+        0,
+        {"fetched": 4, "unchanged": 0, "failed": 0},
+    )
     assert (first["items"], first["new"], first["changed"], first["gone"]) == (4, 4, 0, 0)
-    assert (second["status"], second["exit_code"], second["pages"]) == ("candidate", 1, {"fetched": 3, "failed": 1})
+    assert (second["status"], second["exit_code"], second["pages"]) == (
+        "candidate",
+        1,
+        {"fetched": 3, "unchanged": 0, "failed": 1},
+    )
     assert (second["items"], second["new"], second["changed"], second["gone"]) == (4, 0, 1, 0)
     assert first["started"].startswith(first["id"][:4]) and first["seconds"] > 0
 

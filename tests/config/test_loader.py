@@ -103,8 +103,8 @@ def test_the_example_with_every_key_loads_and_says_what_has_no_effect() -> None:
     assert (config.limits.time, config.limits.bytes, config.limits.plugin_errors) == (1500, 2 << 30, 0.1)
     assert config.fetch.max_url == 8192
     notes = {note.key: note for note in loaded.notes}
-    assert notes["fetch.conditional"].message == "has no effect yet"
-    assert str(notes["fetch.conditional"].mark) == f"{EVERY}:36:3"
+    assert notes["archive"].message == "has no effect yet"
+    assert str(notes["archive"].mark) == f"{EVERY}:108:1"
     assert notes["pages.product.items.0.fields.price.type"].message == "decimal has no effect yet"
     assert "fetch.timeout" not in notes
     assert "pages.product.items.0.fields.stock.type" not in notes

@@ -371,6 +371,12 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        BASE + "store:\n  - sqlite: {path: 'a-{run.id}', write: merge, only: new}\n",
+        [
+            "x.yaml:6:41: store.0.sqlite.write: expected 'append', or a path with {run.id}, together with 'only', found 'merge'; each run would remove what the last one wrote"
+        ],
+    ),
+    (
         ITEMS
         + "      - {type: a, fields: {t: b}}\n      - {type: b, fields: {t: b}}\nstore:\n  - csv: x.csv\n  - sqlite: {path: y, table: t}\n  - jsonl: {path: z, items: c}\n  - sqlite: {path: y, write: merge}\n",
         [

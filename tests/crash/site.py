@@ -15,6 +15,8 @@ One process, one thread. It is told what to do by JSON lines on stdin and answer
     {"do": "hold"}                 no page is answered any more (robots.txt is)
     {"do": "release"}              all pages that wait are answered, and so is everything that comes
     {"do": "waiting"}              how many requests wait for an answer
+    {"do": "version", "number": n} from now on half of the good pages have an ETag, and answer 304 to whoever shows it;
+                                   of number 1 a part of the pages are others, or gone. null: as ever
 
 It ends with its input, so it never outlives whoever started it.
 """
@@ -73,6 +75,7 @@ class Site:
         self.parents = [number for number in self.lists if self.kinds[number] in ("ok", "slow")]
         self.places = [self._place(number) for number in range(pages)]
         self.numbers = {place: number for number, place in enumerate(self.places)}
+        self.version: int | None = None
         self.children: dict[int, list[int]] = {number: [] for number in self.parents}
         for number in range(1, pages):
             self.children[self._parent(number)].append(number)
@@ -121,16 +124,25 @@ class Site:
         path = path.replace("%C3%B6%C3%9F", "öß")
         return path if host == self.places[seen_from][0] else f"http://{HOST.format(host + 1)}:{self.port}{path}"
 
-    def answer(self, host: int, path: str) -> Answer:
-        """The response to a GET."""
+    def answer(self, host: int, path: str, match: str | None = None) -> Answer:
+        """The response to a GET; `match` is its If-None-Match."""
         if path == "/robots.txt":
             return Answer(0, self._robots(host))
         number = self.numbers.get((host, path))
         if number is None:
             return Answer(0, _response("404 Not Found", b"nothing here"))
-        kind = self.kinds[number]
+        kind = "404" if self.version == 1 and number % 17 == 16 else self.kinds[number]
+        if match is not None and match == self.etag(number) and kind in ("ok", "slow"):
+            return Answer(0, f"HTTP/1.1 304 Not Modified\r\nETag: {match}\r\n\r\n".encode())
         delay = self.dice(number, "delay").uniform(0.05, 0.3) if kind == "slow" else 0
         return Answer(delay, self._page(number, kind))
+
+    def etag(self, number: int) -> str | None:
+        """What names this version of a page."""
+        return f'"{number}-{self._edition(number)}"' if self.version is not None and number % 2 == 0 else None
+
+    def _edition(self, number: int) -> str:
+        return "1" if self.version == 1 and number % 3 == 0 else ""
 
     def _robots(self, host: int) -> bytes:
         if host % 5 == 4:
@@ -159,10 +171,12 @@ class Site:
         kind, extra = f"text/html; charset={charset}", ""
         if self.dice(number, "gzip").random() < 0.08:
             body, extra = gzip.compress(body, 1, mtime=0), "Content-Encoding: gzip\r\n"
+        if etag := self.etag(number):
+            extra += f"ETag: {etag}\r\n"
         return _response("200 OK", body, kind, extra)
 
     def _html(self, number: int) -> Iterator[str]:
-        dice = self.dice(number, "text")
+        dice = self.dice(number, f"text{self._edition(number)}")
         words = [word.replace("&", "&amp;").replace("<", "&lt;") for word in dice.choices(WORDS, k=4)]
         sku = f"D{number % max(1, self.pages // 40)}" if dice.random() < 0.1 else f"S{number}"
         yield f"<!doctype html><title>{words[0]}</title><h1>Page {number} {words[1]}</h1>"
@@ -199,17 +213,17 @@ class Server:
         self.site = site
         self.slowness = slowness
         self.log: list[tuple[float, str, str]] = []
-        self.answers: dict[tuple[int, str], Answer] = {}
+        self.answers: dict[tuple[int, str, str | None], Answer] = {}
         self.waiting: dict[Peer, tuple[asyncio.TimerHandle | None, bytes]] = {}
         self.held = False
         self.stall: float | None = None
 
-    def ask(self, peer: Peer, host: int, path: str) -> None:
+    def ask(self, peer: Peer, host: int, path: str, match: str | None) -> None:
         """A request has come."""
         self.log.append((time.monotonic(), HOST.format(host + 1), path))
-        answer = self.answers.get((host, path))
+        answer = self.answers.get((host, path, match))
         if answer is None:
-            answer = self.answers[host, path] = self.site.answer(host, path)
+            answer = self.answers[host, path, match] = self.site.answer(host, path, match)
         delay = self.stall if self.stall is not None and answer.delay else answer.delay * self.slowness
         if self.held and path != "/robots.txt":
             self.waiting[peer] = None, answer.data
@@ -235,6 +249,9 @@ class Server:
             return taken
         if what == "waiting":
             return len(self.waiting)
+        if what == "version":
+            self.site.version = order["number"]
+            self.answers.clear()
         if what == "stall":
             self.stall = order["seconds"]
         self.held = what == "hold"
@@ -261,9 +278,10 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._input += data
         while (end := self._input.find(b"\r\n\r\n")) >= 0:
-            target = self._input[: self._input.index(b"\r\n")].split(b" ")[1]
+            request, *fields = self._input[:end].decode("latin-1").split("\r\n")
             self._input = self._input[end + 4 :]
-            self._server.ask(self, self._host, target.decode("latin-1"))
+            match = next((field[15:] for field in fields if field.lower().startswith("if-none-match: ")), None)
+            self._server.ask(self, self._host, request.split(" ")[1], match)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self in self._server.waiting:

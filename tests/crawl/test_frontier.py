@@ -371,3 +371,43 @@ def test_what_depth_admits_does_not_depend_on_the_order_of_arrival(
     assert fetched == Counter(depths.keys())
     assert {node: crawl.row(urls[node]).request.depth for node in depths} == depths
     assert not frontier.pending
+
+
+# --- set aside --------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_is_set_aside_frees_its_host(make: Make) -> None:
+    crawl = make()
+    for number in range(3):
+        crawl.add(f"http://a/{number}")
+    frontier = crawl.frontier
+    first = crawl.next(0.0)
+    assert first is not None and crawl.next(0.0) is None, "one at a time"
+    frontier.set_aside(first)
+    second = crawl.next(frontier.next_time() or 0.0)
+    assert second is not None and frontier.active == 2 and books_balance(frontier)
+    frontier.finish(first, "not_modified")
+    assert crawl.next(1e9) is None, "its end frees nothing more"
+    frontier.finish(second, "fetched")
+    assert crawl.next(1e9) is not None and books_balance(frontier)
+
+
+def test_a_request_that_was_not_asked_costs_no_delay_and_no_attempt(make: Make) -> None:
+    crawl = make(concurrency=2, delay=10.0)
+    for number in range(4):
+        crawl.add(f"http://a/{number}")
+    frontier = crawl.frontier
+    first = crawl.next(0.0)
+    assert first is not None and frontier.next_time() == 10.0
+    frontier.set_aside(first, asked=False)
+    assert (first.attempts, frontier.next_time()) == (0, 0.0)
+    second = crawl.next(0.0)
+    assert second is not None and frontier.next_time() == 10.0
+    third = crawl.next(10.0)
+    assert third is not None
+    frontier.set_aside(second, asked=False)
+    assert frontier.next_time() == 20.0, "the other one's delay stays"
+    frontier.pause("a", 50.0)
+    frontier.set_aside(third, asked=False)
+    fourth = crawl.next(49.0)
+    assert fourth is None, "and so does a pause"

@@ -514,6 +514,13 @@ def test_append_adds_rows_and_columns(tmp_path: Path) -> None:
     assert ask(path, "SELECT a, b FROM t ORDER BY rowid") == [(1, None), (1, "x")]
 
 
+def test_append_of_nothing_leaves_the_table_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    save(path, [Item(a=1)], table="t", write="append")
+    save(path, [], run="r2", table="t", write="append")
+    assert ask(path, "SELECT a FROM t") == [(1,)]
+
+
 def test_append_counts_once_a_run(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     for _ in range(2):  # killed after the commit, so told to publish again

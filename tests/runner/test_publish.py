@@ -32,6 +32,7 @@ class FakeStore:
     def __init__(self, name: str = "fake", *, items: tuple[str, ...] | None = None, fails_on: str = "") -> None:
         self.name, self.items = name, items
         self.meta: tuple[str, ...] = ()
+        self.only: str | None = None
         self.fails_on = fails_on
         self.rows: list[Item] = []
         self.batches: list[int] = []

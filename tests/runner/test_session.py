@@ -52,6 +52,7 @@ class Project:
         """One run; `stop_after` so many items it is told to stop."""
         execute_options: dict[str, Any] = {name: options.pop(name) for name in ("stores",) if name in options}
         engines: list[Engine] = []
+        self.engines = engines
         shown: list[Item] = []
 
         def tap(item: Item) -> None:

@@ -1,0 +1,57 @@
+"""What plugins may do wrong before a run ends: errors are charged to the plugin that they came from.
+
+A plugin has used up its budget when it failed on more than its share of the pages, once these are `FEW` or more. What
+nobody is to blame for (a worker that died between hooks) costs its page and nobody's budget.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.errors import PluginError
+from pipeline.model import Fault, PackedPage
+from pipeline.runner.books import Books, add
+
+FEW = 10  # pages on which a plugin may fail whatever their share
+
+log = logging.getLogger("hookline.engine")
+
+
+class Budget:
+    """`share` of pages on which one plugin may fail; with `strict` the first error is one too many."""
+
+    def __init__(self, books: Books, share: float, *, strict: bool = False) -> None:
+        self._books = books
+        self._share = share
+        self._strict = strict
+
+    @property
+    def why(self) -> str:
+        """What a run that a plugin ended was stopped by."""
+        return "plugin error (--strict)" if self._strict else "limits.plugin_errors"
+
+    def charge(self, page: PackedPage, url: str) -> PluginError | None:
+        """Enter what plugins did on a page, and how long they took; an error if one of them may not go on."""
+        books = self._books
+        books.spend(page, url)
+        books.parsed += 1
+        faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
+        faults = [fault for fault in faults if fault.fate == "failed:plugin"]  # else the page is to blame
+        for fault in faults:
+            books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
+            log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)
+        last = {fault.plugin: fault for fault in reversed(faults)}
+        for plugin in last:
+            add(books.faulty, plugin, 1)
+        return next((self._error(last[plugin]) for plugin in last if self._is_used_up(plugin)), None)
+
+    def _is_used_up(self, plugin: str) -> bool:
+        if self._strict:
+            return True
+        failed = self._books.faulty[plugin]
+        return plugin != "" and failed >= FEW and failed > self._share * self._books.parsed
+
+    def _error(self, fault: Fault) -> PluginError:
+        failed, parsed = self._books.faulty[fault.plugin], self._books.parsed
+        why = fault.message if self._strict else f"failed on {failed} of {parsed} pages, the last time: {fault.message}"
+        return PluginError(fault.plugin, fault.hook, why)
