@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.stages.tree import Element as Element
     from pipeline.stages.tree import values as values
     from pipeline.stages.typed import Secret as Secret
+    from pipeline.stages.xpath import XPath as XPath
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "Secret",
     "Selector",
     "SelectorError",
+    "XPath",
     "__version__",
     "compiled",
     "hookimpl",
@@ -65,6 +67,7 @@ _HOMES = {
     "Secret": "pipeline.stages.typed",
     "Selector": "pipeline.stages.css",
     "SelectorError": "pipeline.errors",
+    "XPath": "pipeline.stages.xpath",
     "compiled": "pipeline.stages.css",
     "hookimpl": "pipeline.stages.hookspecs",
     "run": "pipeline.runner.api",
