@@ -12,13 +12,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urljoin
 
 from pipeline import Element, Page
 
-_COMMENT = re.compile(
-    r"\s*(?:<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[)|(?:-->|//\s*\]\]>|/\*\s*\]\]>\s*\*/|\]\]>)\s*$"
-)
-_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|/\*.*?\*/|//[^\n]*', re.DOTALL)
+_STRING = r'"(?:\\.|[^"\\])*"'
+_COMMENT = re.compile(rf"{_STRING}|<!--.*?-->|/\*.*?\*/|//[^\n]*|<!\[CDATA\[|\]\]>", re.DOTALL)
+_FRAME = re.compile(rf"{_STRING}|<!--|-->|//\s*(?=<!--|-->|<!\[|\]\]>)|<!\[CDATA\[|\]\]>", re.DOTALL)
 _TEXT_OF = {
     **dict.fromkeys(("audio", "embed", "iframe", "img", "source", "track", "video"), "src"),
     **dict.fromkeys(("a", "area", "link"), "href"),
@@ -102,27 +102,23 @@ def read_jsonld(scripts: Sequence[Element]) -> list[Any]:
     found: list[Any] = []
     for script in scripts:
         if (script.attr("type") or "").split(";")[0].strip().lower() == "application/ld+json":
-            found.extend(flat(_loads(_COMMENT.sub("", script.node.text_lexbor()))))
+            found.extend(flat(_loads(script.node.text_lexbor())))
     return [one for one in found if isinstance(one, dict)]
 
 
 def _loads(text: str) -> Any:
     """JSON with control characters, comments or trailing commas, as pages have it; None where nothing helps."""
-    for mend in (_as_is, _without_comments):
+    for junk in (None, _COMMENT, _FRAME):
         try:
-            return json.loads(mend(text), strict=False)
+            return json.loads(text if junk is None else _without(junk, text), strict=False)
         except (ValueError, RecursionError):
             continue
     return None
 
 
-def _as_is(text: str) -> str:
-    return text
-
-
-def _without_comments(text: str) -> str:
-    text = _STRING_OR_COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else " ", text)
-    return re.sub(r",(\s*[}\]])|;\s*$", r"\1", text)
+def _without(junk: re.Pattern[str], text: str) -> str:
+    text = junk.sub(lambda match: match[0] if match[0][0] == '"' else " ", text)
+    return re.sub(rf"({_STRING})|,(?=\s*[}}\]])|;\s*$", r"\1", text)
 
 
 # --- microdata (WHATWG HTML, section 5) ------------------------------------------------------------------------------
@@ -138,12 +134,14 @@ def _item(scope: Element, page: Page, above: frozenset[Element]) -> dict[str, An
     if kinds := (scope.attr("itemtype") or "").split():
         item["@type"] = kinds[0] if len(kinds) == 1 else kinds
     if name := scope.attr("itemid"):
-        item["@id"] = page.url_join(name.strip()) or name
+        item["@id"] = _joined(page.base_url, name.strip())
     above |= {scope}
     for element in _properties(scope, page):
         value = _value(element, page, above)
         for name in (element.attr("itemprop") or "").split():
             item.setdefault(name, []).append(value)
+    if not item.keys() - {"@type", "@id"} and (text := scope.text):
+        item["@value"] = text
     return {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in item.items()}
 
 
@@ -154,16 +152,16 @@ def _properties(scope: Element, page: Page) -> Iterator[Element]:
         roots += page.select(f'[id="{name}"]')[:1] if '"' not in name and "\\" not in name else []
     for root in roots:
         for element in ([root] if root is not scope else []) + root.select("[itemprop]"):
-            if element.attr("itemprop") is not None and _owner(element, root) in (None, scope):
+            if element.attr("itemprop") is not None and _owner(element, root, scope) in (None, scope):
                 yield element
 
 
-def _owner(element: Element, root: Element) -> Element | None:
+def _owner(element: Element, root: Element, scope: Element) -> Element | None:
     """The nearest element with `itemscope` around an element, up to `root`; None if there is none."""
     while element != root:
         above = element.parent
-        if above is None:
-            return None
+        if above is None or (above == root and root != scope and root.attr("itemprop") is None):
+            return None  # what `itemref` names lends its properties, even if it is an item of its own
         if above.attr("itemscope") is not None:
             return above
         element = above
@@ -174,12 +172,22 @@ def _value(element: Element, page: Page, above: frozenset[Element]) -> Any:
     if element.attr("itemscope") is not None:
         return None if element in above or len(above) > MAX_DEPTH else _item(element, page, above)
     name = _TEXT_OF.get(element.tag)
+    if element.tag == "input":  # what an action asks for (schema.org, "Potential Actions")
+        return {"valueRequired": element.attr("required") is not None, "valueName": element.attr("name")}
     if element.tag == "time" and element.attr("datetime") is not None:
         return element.attr("datetime")
     if name is None or (element.tag in ("data", "meter") and element.attr(name) is None):
         return element.attr("content") or element.text
     text = (element.attr(name) or "").strip()
-    return (page.url_join(text) or text) if element.tag in _LINKS and text else text
+    return _joined(page.base_url, text) if element.tag in _LINKS and text else text
+
+
+def _joined(base: str, reference: str) -> str:
+    """The absolute URL, its fragment kept: it tells nodes of a page apart."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return reference
 
 
 # --- OpenGraph and meta ----------------------------------------------------------------------------------------------
