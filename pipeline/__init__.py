@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.stages.css import Selector as Selector
     from pipeline.stages.css import compiled as compiled
     from pipeline.stages.hookspecs import hookimpl as hookimpl
+    from pipeline.stages.known import KnownFields as KnownFields
+    from pipeline.stages.known import unknown_fields as unknown_fields
     from pipeline.stages.page import Page as Page
     from pipeline.stages.page import RunInfo as RunInfo
     from pipeline.stages.registry import Registry as Registry
@@ -36,6 +38,7 @@ __all__ = [
     "Drop",
     "Element",
     "Item",
+    "KnownFields",
     "OptionError",
     "Page",
     "ParseError",
@@ -50,6 +53,7 @@ __all__ = [
     "compiled",
     "hookimpl",
     "run",
+    "unknown_fields",
     "values",
 ]
 
@@ -58,6 +62,7 @@ _HOMES = {
     "Drop": "pipeline.model",
     "Element": "pipeline.stages.tree",
     "Item": "pipeline.model",
+    "KnownFields": "pipeline.stages.known",
     "OptionError": "pipeline.errors",
     "Page": "pipeline.stages.page",
     "ParseError": "pipeline.errors",
@@ -71,6 +76,7 @@ _HOMES = {
     "compiled": "pipeline.stages.css",
     "hookimpl": "pipeline.stages.hookspecs",
     "run": "pipeline.runner.api",
+    "unknown_fields": "pipeline.stages.known",
     "values": "pipeline.stages.tree",
 }
 

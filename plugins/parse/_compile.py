@@ -84,6 +84,7 @@ class Compiler:
             self.refuse(at, f"regex {parts['pattern']!r}: {error}")
             return None
         group = parts.get("group", 1 if pattern.groups else 0)
+        group = int(group) if str(group).isdecimal() else group  # text, where the YAML has a number
         known = [*range(pattern.groups + 1), *pattern.groupindex]
         if group not in known:
             hint = f"there are {', '.join(map(str, known))}"

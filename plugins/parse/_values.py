@@ -1,9 +1,10 @@
 """From the text of a field to a value of its type. A text that is not clearly of the type is None, never a guess.
 
 Numbers: an optional sign, digits, perhaps one currency at an end, as a sign or as three capital letters. As an int,
-`1,234` and `1 234 567` have thousands separators. As a float `1,234` may be either, so it is None; `1,5`, `1,234.5`, `1.234,5`,
-`1,234,567` and `1.234.567` are clear. A single point is always the decimal point: `1.234` is a float and no int. With `decimal`, the
-decimal sign is known, and all other signs between digits are thousands separators: with a comma `1.234` is 1234.
+`1,234` and `1 234 567` have thousands separators. As a float `1,234` may be either, so it is None; `1,5`, `1,234.5`,
+`1.234,5`, `1,234,567` and `1.234.567` are clear. A single point is always the decimal point: `1.234` is a float and no
+int. With `decimal`, the decimal sign is known, and all other signs between digits are thousands separators: with a
+comma `1.234` is 1234.
 """
 
 from __future__ import annotations

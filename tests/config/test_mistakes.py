@@ -209,7 +209,11 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "name: x\nseeds: [{url: 'https://a.example/', page: q}]\npages: {p: {}, pp: {}}\n",
-        ["x.yaml:2:43: seeds.0.page: expected the name of a page rule, found 'q'; there are: p, pp"],
+        [
+            "x.yaml:2:43: seeds.0.page: expected the name of a page rule, found 'q'; there are: p, pp",
+            "x.yaml:3:16: pages.pp: expected a page rule that some URL comes to, found one behind 'p', which fits all "
+            "URLs; put it before that one, or name it with 'page:' in a seed or follow",
+        ],
     ),
     (
         "name: x\nseeds: [{file: a, page: pq}]\npages: {p: {}}\n",
