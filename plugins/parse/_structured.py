@@ -78,9 +78,11 @@ def flat(value: Any) -> Iterator[Any]:
 
 def leaf(value: Any) -> Any:
     """What an object at the end of a path is as one value: its `@value`, `name`, `@id` or `url`."""
+    if isinstance(value, str):
+        return " ".join(value.split())
     if not isinstance(value, dict):
         return value
-    return next((one for key in ("@value", "name", "@id", "url") for one in flat(value.get(key))), None)
+    return next((leaf(one) for key in ("@value", "name", "@id", "url") for one in flat(value.get(key))), None)
 
 
 def _walk(value: Any, depth: int = 0) -> Iterator[Any]:
