@@ -168,7 +168,7 @@ class Compiler:
         for name in ("first_of", "join"):
             if name in spec:
                 parts = [
-                    self.field(f"{path[-1]}.{number}", part, (*path, name, number), link=link)
+                    self.field(f"{path[-1]}.{number}", part, (*path, name, number), link=link and name == "first_of")
                     for number, part in enumerate(spec[name])
                 ]
                 return FirstOf(parts) if name == "first_of" else Join(parts, spec.get("separator") or _space(spec))
