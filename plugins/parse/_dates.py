@@ -226,7 +226,8 @@ def _date(year: int, month: int, day: int) -> date | None:
 
 def fold(text: str) -> str:
     """Without case, accents and compatibility forms: what two spellings of a name have in common."""
-    return unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold())))
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    return unicodedata.normalize("NFC", plain.replace("\u0131", "i"))  # Turkish: I without a dot, in small
 
 
 def compile_format(text: str, languages: Sequence[Language]) -> Format:

@@ -154,7 +154,10 @@ class Meta:
         self._opengraph = opengraph
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
-        return [self._read(share) for share in scopes.select(self._metas, False)]
+        seen = scopes.seen  # every page has some `meta`
+        found = [self._read(share) for share in scopes.select(self._metas, False)]
+        scopes.seen = seen or (scopes.whole and any(found))
+        return found
 
     def _read(self, metas: Sequence[Element]) -> Raws:
         if not self._opengraph:
