@@ -12,7 +12,7 @@ from pipeline import Element, Page, Selector
 
 from . import _structured
 
-_SCRIPTS = Selector("script[type$=json i]", "auto")
+_SCRIPTS = Selector("script")
 
 
 class Reading:

@@ -244,7 +244,7 @@ def test_carried_values_keep_their_types_on_the_way_to_a_worker_and_back() -> No
     request = Request("http://x.example/", carry=carry)
     (sent,) = unpack_links(pack(PageResult(links=[request], marks=[bytes(16)])).links)
     assert repr(sent.carry) == repr(carry)
-    job = PageJob("http://x.example/", 200, [], b"", rule="", carry=carry, depth=0)
+    job = PageJob("http://x.example/", 200, [], b"", rule="", carry=carry)
     assert repr(unpack_job(msgspec.msgpack.encode(carrying(job))).carry) == repr(carry)
     plain = Request("http://x.example/", carry={"a": "b"})
     assert carrying(plain) is plain
