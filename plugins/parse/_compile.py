@@ -8,19 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pipeline import OptionError, Selector, SelectorError, XPath
+from pipeline import OptionError, Selector, SelectorError
 
 from ._composite import FirstOf, Join, Objects, each_within
-from ._dates import Dates, FormatError
 from ._field import Chain, Field, Regex
 from ._json import compile_json
-from ._languages import Language, LanguageError, language
 from ._reading import Reading, Scopes
 from ._sources import Constant, Css, Json, Meta, Path, Pick, Source, Structured, elements_of
 from ._transform import Step, StepError, compile_step
 from ._types import DATES, converter
+
+if TYPE_CHECKING:
+    from pipeline import XPath
+
+    from ._dates import Dates
+    from ._languages import Language
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Problems: TypeAlias = list[OptionError]
@@ -58,6 +62,8 @@ class Compiler:
 
     def xpath(self, text: Any, path: KeyPath) -> XPath | None:
         """The XPath, or None after noting the problem."""
+        from pipeline import XPath  # noqa: PLC0415 - lxml is for configs that name one
+
         try:
             return XPath(str(text))
         except ValueError as error:
@@ -105,6 +111,8 @@ class Compiler:
 
     def languages(self, names: Any, path: KeyPath) -> list[Language]:
         """The languages of dates, English if none is named."""
+        from ._languages import LanguageError, language  # noqa: PLC0415 - dateparser's tables take 60 ms
+
         found = []
         for number, name in enumerate(names or ()):
             try:
@@ -117,6 +125,8 @@ class Compiler:
         """How the dates of a field are read; None if it has none."""
         if spec.get("type") not in DATES:
             return None
+        from ._dates import Dates, FormatError  # noqa: PLC0415 - few configs have dates
+
         options: dict[str, Any] = {
             "with_time": spec["type"] == "datetime",
             "languages": self.languages(spec.get("languages"), (*path, "languages")),

@@ -8,12 +8,15 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import date
 from math import isnan
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pipeline import Element, Selector, XPath
+from pipeline import Element, Selector
 
 from ._reading import Reading, Scopes
 from ._structured import Graph, leaf, meta_values, read_jsonld, read_microdata, read_opengraph
+
+if TYPE_CHECKING:
+    from pipeline import XPath
 
 Raws = list[Any]
 Pick = Callable[[Element], str | None]

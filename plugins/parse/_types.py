@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._dates import Dates
 from ._field import Convert
 from ._json import read_json
 from ._reading import Reading
 from ._sources import text_of
 from ._values import read_bool, read_decimal, read_float, read_int
+
+if TYPE_CHECKING:
+    from ._dates import Dates
 
 NUMBERS: dict[str, Callable[[str, str | None], Any]] = {
     "int": read_int,
