@@ -198,18 +198,13 @@ class ItemRule(Model):
 class NumberRule(Model):
     """Pages that are asked for by number."""
 
+    short_form: ClassVar[str] = "start"
+
     start: int | None = setting(None, "Number of a page whose URL has none (default: 1).")
     step: int | None = setting(None, "What is added for the next page (default: 1).", ge=1)
     while_: Some | None = setting(
         None, "CSS selector: go on while it matches (default: while the page gave an item).", alias="while"
     )
-
-    @classmethod
-    def lone(cls, value: Any) -> dict[str, Any]:
-        """`number: true`: from 1, one by one."""
-        return {} if value is True else {"start": value}
-
-    short_form: ClassVar[str] = "start"
 
 
 class FollowRule(Model):

@@ -291,11 +291,11 @@ ITEMS = [{"each": {"json": "items"}, "fields": {"n": {"json": "n"}}}]
 @pytest.mark.parametrize(
     ("spec", "url", "found"),
     [
-        ({"number": True, "param": "page"}, "/l", "/l?page=2"),
-        ({"number": True, "param": "page"}, "/l?x=1&page=2&y=2", "/l?x=1&page=3&y=2"),
+        ({"number": 1, "param": "page"}, "/l", "/l?page=2"),
+        ({"number": 1, "param": "page"}, "/l?x=1&page=2&y=2", "/l?x=1&page=3&y=2"),
         ({"number": {"start": 0, "step": 20}, "param": "offset"}, "/l?offset=20", "/l?offset=40"),
-        ({"number": True, "url": "/l/{value}/"}, "/l/", "/l/2/"),
-        ({"number": True, "url": "/l/{value}/"}, "/l/7/", "/l/8/"),
+        ({"number": 1, "url": "/l/{value}/"}, "/l/", "/l/2/"),
+        ({"number": 1, "url": "/l/{value}/"}, "/l/7/", "/l/8/"),
         ({"json": "next", "param": "cursor"}, "/l?cursor=c1", "/l?cursor=c2"),
         ({"json": "next", "url": "/l/{value}"}, "/l", "/l/c2"),
         ({"json": "none", "param": "cursor"}, "/l", None),
@@ -308,11 +308,11 @@ def test_the_next_page_by_number_or_cursor(spec: Any, url: str, found: str | Non
 
 
 def test_numbers_end_where_a_page_gives_nothing() -> None:
-    assert links({"number": True, "param": "page"}, '{"items": []}', "application/json", items=ITEMS) == []
+    assert links({"number": 1, "param": "page"}, '{"items": []}', "application/json", items=ITEMS) == []
 
 
 def test_bodies() -> None:
-    spec = {"number": True, "body": {"page": "{value}", "q": "*"}, "headers": {"X-A": "b"}}
+    spec = {"number": 1, "body": {"page": "{value}", "q": "*"}, "headers": {"X-A": "b"}}
     (first,) = links(spec, DATA, "application/json", items=ITEMS)
     assert (first.method, first.url) == ("POST", "http://x.example/t/1")
     assert json.loads(first.body or b"") == {"page": 2, "q": "*"}

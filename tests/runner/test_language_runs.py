@@ -56,7 +56,7 @@ def test_list_and_detail_give_one_item_with_carried_values_as_they_were(
 
 def test_pages_by_number_until_one_gives_nothing(serve: Callable[..., Any], tmp_path: Path) -> None:
     site = serve({"/l": LIST.format("<li>1"), "/l?page=2": LIST.format("<li>2"), "/l?page=3": LIST.format("")})
-    follow = [{"number": True, "param": "page"}]
+    follow = [{"number": 1, "param": "page"}]
     pages = {"list": {"items": [{"each": "li", "fields": {"n": {"css": "::text", "type": "int"}}}], "follow": follow}}
     assert items({"seeds": [f"{site.url}/l"], "pages": pages}, tmp_path) == [{"n": 1}, {"n": 2}]
     assert site.log == ["GET /l", "GET /l?page=2", "GET /l?page=3"]
