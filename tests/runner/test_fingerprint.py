@@ -77,7 +77,7 @@ CHANGES: list[tuple[str, Change, bool, set[str]]] = [  # what, how, another run,
     ("scope", put(scope={"max_depth": 4}), True, set()),
     ("a page rule", put(pages=OTHER_ITEMS), True, {"all"}),
     ("the order of page rules", put(pages=dict(reversed(PAGES.items()))), True, set()),
-    ("filter", put(filter=[{"require": ["title", "price"]}]), True, {"list", "all"}),
+    ("filter", put(filter=[{"require": {"fields": ["title"]}}, {"where": "title != ''"}]), True, {"list", "all"}),
     ("a plugin's text", write("own.py", PLUGIN + "\n# other\n"), True, {"list", "all"}),
     ("plugins", put(plugins=[]), True, {"list", "all"}),
 ]
