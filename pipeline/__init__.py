@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from pipeline.stages.css import Selector as Selector
     from pipeline.stages.css import compiled as compiled
     from pipeline.stages.hookspecs import hookimpl as hookimpl
+    from pipeline.stages.known import KnownFields as KnownFields
+    from pipeline.stages.known import unknown_fields as unknown_fields
     from pipeline.stages.page import Page as Page
     from pipeline.stages.page import RunInfo as RunInfo
     from pipeline.stages.registry import Registry as Registry
     from pipeline.stages.tree import Element as Element
     from pipeline.stages.tree import values as values
     from pipeline.stages.typed import Secret as Secret
+    from pipeline.stages.xpath import XPath as XPath
 
 __version__ = "0.1.0"
 
@@ -36,6 +39,7 @@ __all__ = [
     "Drop",
     "Element",
     "Item",
+    "KnownFields",
     "OptionError",
     "Page",
     "ParseError",
@@ -46,10 +50,12 @@ __all__ = [
     "Selector",
     "SelectorError",
     "Source",
+    "XPath",
     "__version__",
     "compiled",
     "hookimpl",
     "run",
+    "unknown_fields",
     "values",
 ]
 
@@ -58,6 +64,7 @@ _HOMES = {
     "Drop": "pipeline.model",
     "Element": "pipeline.stages.tree",
     "Item": "pipeline.model",
+    "KnownFields": "pipeline.stages.known",
     "OptionError": "pipeline.errors",
     "Page": "pipeline.stages.page",
     "ParseError": "pipeline.errors",
@@ -68,9 +75,11 @@ _HOMES = {
     "Selector": "pipeline.stages.css",
     "SelectorError": "pipeline.errors",
     "Source": "pipeline.model",
+    "XPath": "pipeline.stages.xpath",
     "compiled": "pipeline.stages.css",
     "hookimpl": "pipeline.stages.hookspecs",
     "run": "pipeline.runner.api",
+    "unknown_fields": "pipeline.stages.known",
     "values": "pipeline.stages.tree",
 }
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.msgpack import Ext
 
-from pipeline.model import ItemRecord, PackedPage, PageResult, Request
+from pipeline.model import ItemRecord, PackedPage, PageJob, PageResult, Request
 
 MARK: Final = 16  # bytes of a fingerprint
 
@@ -33,9 +33,10 @@ def _read(code: int, data: memoryview) -> Any:
 
 _records: Final = msgspec.msgpack.Decoder(list[ItemRecord], ext_hook=_read)
 _values: Final = msgspec.msgpack.Decoder(ext_hook=_read)
-_requests: Final = msgspec.msgpack.Decoder(list[Request])
+_requests: Final = msgspec.msgpack.Decoder(list[Request], ext_hook=_read)
 _raw: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_request: Final = msgspec.msgpack.Decoder(Request)
+_request: Final = msgspec.msgpack.Decoder(Request, ext_hook=_read)
+_jobs: Final = msgspec.msgpack.Decoder(PageJob, ext_hook=_read)
 
 
 def pack(result: PageResult) -> PackedPage:
@@ -48,7 +49,9 @@ def pack(result: PageResult) -> PackedPage:
         fault=result.fault,
         items=pack_items(result.items) if result.items else b"",
         types=types,
-        links=_encode(result.links) if result.links else b"",
+        links=_encode([carrying(one) if type(one) is Request else one for one in result.links])
+        if result.links
+        else b"",
         marks=b"".join(result.marks),
         extracted=result.extracted,
         dropped=result.dropped,
@@ -63,6 +66,22 @@ def pack(result: PageResult) -> PackedPage:
         noindex=result.noindex,
         nofollow=result.nofollow,
     )
+
+
+Carrier = TypeVar("Carrier", Request, PageJob)
+
+
+def carrying(message: Carrier) -> Carrier:
+    """A request or job that can be sent: its carried values keep their types; as it is if they do anyway."""
+    if not message.carry:
+        return message
+    carry = _written(message.carry)
+    return message if carry is message.carry else msgspec.structs.replace(message, carry=carry)
+
+
+def unpack_job(data: Any) -> PageJob:
+    """A page job as it was sent."""
+    return _jobs.decode(data)
 
 
 def pack_items(records: Sequence[ItemRecord]) -> bytes:

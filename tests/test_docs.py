@@ -76,7 +76,7 @@ def documented_keys() -> dict[str, str]:
     """Key path to its last cell ("in 0.1"), from the four-column tables; capital segments stand for any name."""
     found = {}
     for cells in rows(read("config.md")):
-        if len(cells) == 4 and cells[0].startswith("`"):
+        if len(cells) == 4 and cells[0].startswith("`") and cells[3] in ("yes", "no"):
             path = re.sub(r"\b[A-Z]+\b(?=[.\[]|$)", ANY, cells[0].strip("`"))
             found[path] = cells[3]
     return found
@@ -86,10 +86,10 @@ def schema_keys() -> set[str]:
     from pipeline.config.schema import Config
 
     schema = Config.model_json_schema()
-    # A carried value is written like a field: the keys of one are told of once. And nobody writes a component's entry
-    # as the model has it: its name is the key, its options are the value.
+    # A carried value, or a part of a link, is written like a field: the keys of one are told of once. And nobody writes
+    # a component's entry as the model has it: its name is the key, its options are the value.
     told_elsewhere = re.compile(
-        r"pages\.\*\.follow\[\]\.carry\.\*\.|(seeds|plugins|parse|filter|store)\[\]\.(name|options)$"
+        r"pages\.\*\.follow\[\]\.(carry\.\*|first_of\[\]|join\[\]|regex|each)\.|(seeds|plugins|parse|filter|store)\[\]\.(name|options)$"
     )
     return {path for path in walk(schema, schema, "") if not told_elsewhere.match(path)}
 

@@ -47,6 +47,7 @@ def cross_check(data: dict[str, Any], locate: Locate) -> list[Problem]:
     return [
         *_page_names(data, locate),
         *_unreachable(data, locate),
+        *_shadowed(data, open_types, locate),
         *_key_fields(data, locate),
         *_routes(data, types, open_types, locate),
         *_one_type(stores, types, locate),
@@ -139,6 +140,26 @@ def _unreachable(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
             hint = "name one with 'page:', or widen a 'match'"
             message = "expected a URL that some page rule matches, found one that none does"
             yield Problem(locate(("seeds", index, "url")), key_text(("seeds", index)), message, hint)
+
+
+def _shadowed(data: dict[str, Any], open_rules: bool, locate: Locate) -> Iterator[Problem]:
+    """Page rules that no URL comes to: an earlier one takes all, and nothing names them. Plugins may name any."""
+    named = {str(name) for _, name in _page_references(data) if name is not None}
+    taken: dict[Any, str] = {}
+    for name, rule in _mapping(data.get("pages")).items():
+        match = _mapping(rule).get("match")
+        before = taken.get(None) or (taken.get(match) if isinstance(match, str) else None)
+        if before is not None and str(name) not in named and not open_rules:
+            why = "fits all URLs" if None in taken else "has the same match"
+            message = f"expected a page rule that some URL comes to, found one behind '{before}', which {why}"
+            yield Problem(
+                locate(("pages", name), True),
+                key_text(("pages", name)),
+                message,
+                "put it before that one, or name it with 'page:' in a seed or follow",
+            )
+        if match is None or isinstance(match, str):
+            taken.setdefault(match if match not in ("**", "/**") else None, str(name))
 
 
 def _is_simple(match: str) -> bool:

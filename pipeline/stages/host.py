@@ -30,6 +30,7 @@ from pipeline.stages.loading import Catalogue
 from pipeline.stages.page import RunInfo
 from pipeline.stages.places import Locate, Problems
 from pipeline.stages.stores import BoundStore
+from pipeline.stages.typeflow import check_flow
 
 __all__ = ["Host", "Use", "stdout_guard"]
 
@@ -98,6 +99,8 @@ class Host:
         sections = {"parse": [*declared, *others], "filter": filter, "store": store, "seeds": seeds}
         with stdout_guard():
             assembly.assemble(plugins, sections)
+            if not problems.found:
+                check_flow(assembly.placed, rules, problems, FIELDS)
         if problems.found:
             raise ConfigError(problems.in_order())
         fetchers = {name: found[0].factory for (kind, name), found in assembly.components.items() if kind == "fetcher"}

@@ -20,6 +20,7 @@ from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, clock
 from pipeline.stages.directives import Directives
 from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
+from pipeline.stages.kinds import disguised
 from pipeline.stages.links import PageLinks, RuleBook, check_request
 from pipeline.stages.page import Page, RunInfo
 from pipeline.stages.values import UnfitError, settled
@@ -79,9 +80,15 @@ class PageRunner:
         except FetchError as error:
             raise PageFaultError(Fault("", "decode", describe(error), fate=error.fate)) from None
         parser = self._parsers.get(job.rule, "auto")
-        return Page(
+        page = Page(
             job.url, job.status, job.headers, body, rule=job.rule, carry=job.carry, run=self._run, parser=parser
         )
+        if disguised(page.content_type, body):
+            message = (
+                f"it calls itself {page.content_type}, but is a picture, film, font, archive or PDF by its content"
+            )
+            raise PageFaultError(Fault("", "type", message, fate="rejected:type"))
+        return page
 
     def _verdict(self, page: Page, result: PageResult) -> str:
         for step in self._classify:

@@ -7,50 +7,23 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline import url as urls
 from pipeline.stages.css import Parser, Selector, compiled
 from pipeline.stages.encoding import decode
+from pipeline.stages.kinds import Kind, kind_of
 from pipeline.stages.tree import Element, Group, Tree, values
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
-    from pipeline.stages.xpath import XPathTree
-
-Kind: TypeAlias = Literal["html", "xml", "json", "text", "binary"]
-
-_HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
-_XML_TYPES: Final = frozenset({"text/xml", "application/xml"})
-_JSON_TYPES: Final = frozenset({"application/json", "text/json"})
-_TEXT_TYPES: Final = frozenset({"application/javascript", "application/ecmascript", "application/x-ndjson"})
-_SNIFFED: Final = frozenset(
-    {
-        "",
-        "text/plain",
-        "application/octet-stream",
-        "binary/octet-stream",
-        "unknown/unknown",
-        "application/unknown",
-        "*/*",
-    }
-)
-_SNIFF_BYTES: Final = 1445  # what WHATWG mimesniff reads of a resource
-# WHATWG mimesniff 7.1, with the tags that begin real fragments besides.
-_LOOKS_HTML = re.compile(
-    rb"<(?:!--|(?:!doctype\s+html|html|head|body|title|meta|link|script|style|iframe|table|div|span|section|article|main|"
-    rb"header|footer|nav|form|font|img|ul|ol|h[1-6]|p|a|b|br)[\s/>])",
-    re.IGNORECASE,
-)
-_LOOKS_XML = re.compile(rb"<(?:\?xml|rss|feed|urlset|sitemapindex|opml)[\s?>]", re.IGNORECASE)
-_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-_BOMS: Final = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
+    from pipeline.stages.xmltree import XmlElement, XmlTree
+    from pipeline.stages.xpath import XPath, XPathTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +64,7 @@ class PageHeaders(Mapping[str, str]):
 class Page:
     """A fetched page. `body` is without content coding; `carry` holds the values that the link brought along.
 
-    `kind` is html, xml, json, text or binary. Selectors answer on HTML pages only and give [] elsewhere.
+    `kind` is html, xml, json, text or binary. Selectors answer on HTML and XML pages and give [] elsewhere.
     """
 
     __slots__ = (
@@ -103,6 +76,7 @@ class Page:
         "_parser",
         "_raw_headers",
         "_tree",
+        "_xml",
         "_xpath",
         "body",
         "carry",
@@ -142,6 +116,7 @@ class Page:
         self._tree: Tree | None = None
         self._base: str | None = None
         self._links: list[str] | None = None
+        self._xml: XmlTree | None = None
         self._xpath: XPathTree | None = None
 
     def __repr__(self) -> str:
@@ -204,10 +179,19 @@ class Page:
         """The same tree as BeautifulSoup. Changing it changes what selectors find that soupsieve answers."""
         return self.tree.soup
 
-    def css(self, selector: str | Selector) -> list[Element] | list[str]:
+    @property
+    def xml(self) -> XmlTree:
+        """The tree of an XML page; of what is not XML an empty one."""
+        if self._xml is None:
+            from pipeline.stages.xmltree import XmlTree  # noqa: PLC0415 - lxml is for pages that need it
+
+            self._xml = XmlTree(self.text if self.kind == "xml" else "")
+        return self._xml
+
+    def css(self, selector: str | Selector) -> list[Any]:
         """Elements in document order, or texts where the selector ends in `::text`, `::attr(NAME)` or `::html`.
 
-        Raises `SelectorError`. A page that is not HTML gives [].
+        Raises `SelectorError`. A page that is neither HTML nor XML gives [].
         """
         if isinstance(selector, str):
             selector = compiled(selector, self._parser)
@@ -217,30 +201,33 @@ class Page:
         """The elements that match, whatever pseudo-element the selector ends in."""
         if isinstance(selector, str):
             selector = compiled(selector, self._parser)
-        return self.tree.select(selector) if self.kind == "html" else []
+        if self.kind == "html":
+            return self.tree.select(selector)
+        return cast("list[Element]", self.xml.select(selector)) if self.kind == "xml" else []
 
     def group(self, elements: Sequence[Element]) -> Group:
         """Elements of this page that several selectors will be asked of: `page.group(rows).select(selector)`."""
+        if self.kind == "xml":
+            return cast("Group", self.xml.group(cast("list[XmlElement]", elements)))
         return self.tree.group(elements)
 
-    def xpath(self, expression: str) -> list[Any]:
-        """XPath 1.0 from the root element; always a list.
+    def xpath(self, expression: str | XPath, scope: Element | None = None) -> list[Any]:
+        """XPath 1.0 from the root element, or from `scope`; always a list.
 
-        HTML: elements as `Element`, attributes and text as str; no namespaces, so `//svg` works. XML: as lxml gives
-        them, and prefixes must be avoided with `local-name()`. Other kinds give []. Raises `ValueError`.
+        Elements as `Element`, attributes and text as str. HTML has no namespaces, so `//svg` works; in XML, names are
+        as the document writes them. Other kinds give []. Raises `ValueError`.
         """
-        if self.kind == "xml":
-            from pipeline.stages.xpath import evaluate_xml  # noqa: PLC0415 - as below
-
-            return evaluate_xml(self.body, expression)
-        if self.kind != "html":
+        if self.kind not in ("html", "xml"):
             return []
+        from pipeline.stages.xpath import XPathTree, compiled_xpath  # noqa: PLC0415 - as above
+
+        path = compiled_xpath(expression) if isinstance(expression, str) else expression
+        if self.kind == "xml":
+            return self.xml.xpath(path, cast("XmlElement | None", scope))
         tree = self.tree
         if self._xpath is None:
-            from pipeline.stages.xpath import XPathTree  # noqa: PLC0415 - lxml is for pages that need it
-
             self._xpath = XPathTree(tree.root)
-        found = self._xpath.evaluate(expression, tree.root)
+        found = self._xpath.evaluate(path, tree.root if scope is None else scope.node)
         return [item if isinstance(item, (str, float, bool)) else Element(tree, item) for item in found]
 
     @property
@@ -270,41 +257,3 @@ class Page:
             joined = (self.url_join(reference) for reference in references)
             self._links = list(dict.fromkeys(url for url in joined if url is not None))
         return list(self._links)
-
-
-def kind_of(content_type: str, body: bytes) -> Kind:
-    """The kind of a body of this media type (lower case, without parameters)."""
-    if content_type in _HTML_TYPES:
-        return "html"
-    if content_type in _JSON_TYPES or content_type.endswith("+json"):
-        return "json"
-    if content_type in _XML_TYPES or content_type.endswith("+xml"):
-        return "xml"
-    if content_type in _SNIFFED or "/" not in content_type:
-        return sniff(body)
-    if content_type.startswith("text/") or content_type in _TEXT_TYPES:
-        return "text"
-    return "binary"
-
-
-def sniff(body: bytes) -> Kind:
-    """The kind by the first bytes: close to WHATWG mimesniff, 7.1, with JSON and feeds besides."""
-    head = body[:_SNIFF_BYTES]
-    if head.startswith(_BOMS[1:]):
-        head = decode(head)[0].encode()  # UTF-16: look at the characters
-    head = head.removeprefix(_BOMS[0]).lstrip(b"\t\n\x0c\r ")
-    if _LOOKS_XML.match(head):
-        return "html" if re.search(rb"<(?:!doctype\s+)?html[\s>]", head, re.IGNORECASE) else "xml"
-    if _LOOKS_HTML.match(head) or head[:14].lower() == b"<!doctype html":
-        return "html"
-    if head[:1] in (b"{", b"[") and _is_json(body):
-        return "json"
-    return "binary" if _BINARY.search(head) else "text"
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(decode(body)[0])
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -184,6 +184,22 @@ class Element:
         node = _content(self.node) if self.node.tag == "template" else self.node
         return collapse(node.text(deep=False))
 
+    def child_text(self, number: int) -> str | None:
+        """The text of child node `number` (from 0; negative from the end) if that is text; comments count."""
+        nodes: list[LexborNode] = []
+        child = _content(self.node).first_child if self.node.tag == "template" else self.node.first_child
+        while child is not None:
+            nodes.append(child)
+            child = child.next
+        node = nodes[number] if -len(nodes) <= number < len(nodes) else None
+        return collapse(node.text_content or "") or None if node is not None and node.is_text_node else None
+
+    @property
+    def link(self) -> str | None:
+        """Where the element leads: its `href`, else its `src`."""
+        href = self.attr("href")
+        return self.attr("src") if href is None else href
+
     @property
     def html(self) -> str:
         """The element as HTML, itself included."""

@@ -23,7 +23,7 @@ from pipeline import logs
 from pipeline.crawl.scope import Normaliser
 from pipeline.errors import ConfigError, Mark, Problem
 from pipeline.model import Fault, PackedPage, PageJob, PageResult
-from pipeline.packing import pack
+from pipeline.packing import pack, unpack_job
 from pipeline.stages.faults import describe, short
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import MAX_BODY, RuleBook
@@ -136,11 +136,11 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     plan, host = plan_and_host(setup)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))
-    read, write = msgspec.msgpack.Decoder(PageJob).decode, msgspec.msgpack.Encoder().encode
+    write = msgspec.msgpack.Encoder().encode
 
     def work(job: Any) -> bytes:
         try:
-            return write(page(read(job)))
+            return write(page(unpack_job(job)))
         except KeyboardInterrupt as error:  # no signal comes here: a plugin raised it
             return write(PackedPage(fault=Fault(*notes.now(), describe(error))))
 

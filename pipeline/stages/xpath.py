@@ -1,22 +1,67 @@
-"""XPath 1.0 over the lexbor tree: lxml elements copied node by node, so that results are nodes of the one tree.
+"""XPath 1.0: compiled expressions, and their answers over the lexbor tree.
 
-Knows lxml and selectolax. Names stand without namespaces, as they do in HTML: `//svg//a` needs no prefix. What an XML
-tree cannot hold (control characters, names such as `a"b`) is left out of attributes and replaced in text and tag names.
+That tree is copied node by node to lxml elements, so that results are nodes of the one tree. Knows lxml and selectolax.
+Names stand without namespaces, as they do in HTML: `//svg//a` needs no prefix. What an XML tree cannot hold (control
+characters, names such as `a"b`) is left out of attributes and replaced in text and tag names.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from lxml import etree
 from selectolax.lexbor import LexborNode
 
-XPathResult: TypeAlias = "list[LexborNode | str | float | bool]"
+Found: TypeAlias = str | float | bool
+XPathResult: TypeAlias = "list[LexborNode | Found]"
 
 _NAME = re.compile(r"[A-Za-z_][-.\w]*")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REPLACEMENT: Final = "\ufffd"
+
+
+class XPath:
+    """A compiled expression: `XPath("//h1/text()")`. Raises `ValueError` if it is not XPath 1.0."""
+
+    __slots__ = ("_plain", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self._plain = etree.XPath(text)
+            self._plain(etree.Element("x"))  # unknown functions show only when they are called
+        except etree.XPathError as error:
+            if "prefix" not in str(error):  # what a prefix stands for is the document's business
+                raise ValueError(f"XPath {text!r}: {error}") from None
+
+    def find(self, node: Any, namespaces: Mapping[str, str] | None = None) -> list[Any]:
+        """What it finds from an lxml element: a list, of one where the answer is a number, truth value or string."""
+        try:
+            found = _bound(self.text, tuple(namespaces.items()))(node) if namespaces else self._plain(node)
+        except etree.XPathError as error:
+            if "prefix" in str(error):
+                return []  # the document knows no such prefix
+            raise ValueError(f"XPath {self.text!r}: {error}") from None
+        if isinstance(found, list):
+            return [str(one) if isinstance(one, str) else one for one in found]  # lxml's str keeps the tree alive
+        return [str(found) if isinstance(found, str) else found]
+
+    def __repr__(self) -> str:
+        return f"XPath({self.text!r})"
+
+
+@lru_cache(maxsize=512)
+def compiled_xpath(text: str) -> XPath:
+    """`XPath(text)`, remembered: plugins pass texts, page after page."""
+    return XPath(text)
+
+
+@lru_cache(maxsize=512)
+def _bound(text: str, namespaces: tuple[tuple[str, str], ...]) -> Any:
+    return etree.XPath(text, namespaces=dict(namespaces))
 
 
 class XPathTree:
@@ -29,23 +74,16 @@ class XPathTree:
         self._elements: dict[int, Any] = {}
         self._copy(root)
 
-    def evaluate(self, expression: str, scope: LexborNode) -> XPathResult:
+    def evaluate(self, expression: XPath, scope: LexborNode) -> XPathResult:
         """Nodes become nodes, attributes and text become str; a number, truth value or string is a list of one.
 
-        Raises `ValueError` for an expression that is not XPath 1.0.
+        Raises `ValueError` for what goes wrong only now.
         """
-        try:
-            result = self._elements[scope.mem_id].xpath(expression)
-        except etree.XPathError as error:
-            raise ValueError(f"XPath {expression!r}: {error}") from None
-        if not isinstance(result, list):
-            return [str(result) if isinstance(result, str) else result]
-        return [found for item in result if (found := self._back(item)) is not None]
+        found = (self._back(item) for item in expression.find(self._elements[scope.mem_id]))
+        return [item for item in found if item is not None]
 
-    def _back(self, item: Any) -> LexborNode | str | None:
-        if isinstance(item, str):
-            return str(item)  # lxml's own str keeps the whole tree alive
-        return self._nodes.get(item)
+    def _back(self, item: Any) -> LexborNode | Found | None:
+        return item if isinstance(item, str | float | bool) else self._nodes.get(item)
 
     def _copy(self, root: LexborNode) -> None:
         todo: list[tuple[LexborNode, Any]] = [(root, None)]
@@ -87,20 +125,3 @@ def _name(tag: str) -> str:
 
 def _text(text: str) -> str:
     return _NOT_XML.sub(_REPLACEMENT, text)
-
-
-def evaluate_xml(body: bytes, expression: str) -> list[Any]:
-    """XPath over an XML body, as lxml answers; [] where nothing can be parsed. Raises ValueError."""
-    # Entities and the network stay off: a feed must not read files of ours.
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, recover=True)
-    try:
-        root = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError:  # nothing that could be recovered
-        return []
-    if root is None:
-        return []
-    try:
-        result = root.xpath(expression)
-    except etree.XPathError as error:
-        raise ValueError(f"XPath {expression!r}: {error}") from None
-    return result if isinstance(result, list) else [result]

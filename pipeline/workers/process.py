@@ -25,6 +25,7 @@ import msgspec
 
 from pipeline.fetch.loop import READ, WRITE, Loop
 from pipeline.model import PageJob
+from pipeline.packing import carrying
 from pipeline.workers import notes
 from pipeline.workers.child import NO_CHANNEL, NUMBER, First
 from pipeline.workers.deaths import CLOSED
@@ -50,7 +51,7 @@ class Task:
         self.size = len(job.body)
         self.tried = False
         buffer = bytearray(HEAD + NUMBER)
-        _encode_into(job, buffer, HEAD + NUMBER)  # right where it is sent from
+        _encode_into(carrying(job), buffer, HEAD + NUMBER)  # right where it is sent from
         buffer[:HEAD] = head(len(buffer) - HEAD)
         buffer[HEAD : HEAD + NUMBER] = number.to_bytes(NUMBER, "big")
         self.frame = buffer

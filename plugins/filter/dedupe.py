@@ -8,11 +8,12 @@ Items of different types never count as equal. An item that lacks all the fields
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import blake2b
 
 import msgspec
 
-from pipeline import Drop, Item, OptionError, Registry, hookimpl
+from pipeline import Drop, Item, KnownFields, OptionError, Registry, hookimpl, unknown_fields
 
 _encode = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
@@ -20,6 +21,7 @@ _encode = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 class Dedupe:
     """Drop items whose `by` fields have all been seen together before."""
 
+    changes_fields = False
     single = True  # must see every item, so it runs at publish
 
     def __init__(self, by: list[str]) -> None:
@@ -27,6 +29,10 @@ class Dedupe:
             raise OptionError("no field is named", hint="name at least one, as in `dedupe: [title]`")
         self.by = by
         self._seen: set[bytes] = set()  # digests: 16 bytes an item, however long its fields are
+
+    def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
+        """A field that no item has."""
+        return unknown_fields(self.by, fields, "by")
 
     @hookimpl
     def process_item(self, item: Item) -> Drop | None:

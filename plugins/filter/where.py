@@ -3,7 +3,8 @@
     filter:
       - where: "price > 0 and not matches(title, 'Used')"
 
-An expression knows field names (`type` is the item's type), numbers, texts in quotes, true, false, null, lists, `and`,
+An expression knows field names (`type` is the item's type), `now` (the start of the run), numbers, texts in quotes,
+true, false, null, lists, `and`,
 `or`, `not`, `== != < <= > >=` (chains too), `in`, `not in`, `+ - * / %` and the functions of `FUNCTIONS`. It is data,
 not code: Python's parser reads it, and each node of the tree must be on a closed list, on which there is no attribute,
 index, lambda or comprehension; what is on it becomes a closure.
@@ -20,14 +21,16 @@ import ast
 import operator
 import re
 import warnings
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import singledispatch
 from typing import Any, TypeAlias
 
-from pipeline import Drop, Item, OptionError, Registry, hookimpl
+from pipeline import Drop, Item, KnownFields, OptionError, Registry, RunInfo, hookimpl
+
+from ._names import mistakes
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 50  # nested parts of an expression; also keeps the closures far from Python's recursion limit
@@ -37,11 +40,18 @@ Expression: TypeAlias = Callable[[Item], Any]
 
 
 class Where:
-    """Drop the items for which `expression` does not hold."""
+    """Drop the items for which `expression` does not hold. `now` in it is the start of the run."""
 
-    def __init__(self, expression: str) -> None:
+    changes_fields = False
+
+    def __init__(self, expression: str, run: RunInfo | None = None) -> None:
         self.expression = " ".join(expression.splitlines()).strip()
-        self._holds = parse(self.expression)
+        self._holds = parse(self.expression, None if run is None else run.start)
+
+    def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
+        """KnownFields that no item has, and texts that are compared with numbers."""
+        words = frozenset((*WORDS, NOW))
+        yield from mistakes(_tree(self.expression.replace("\\", "\\\\")), fields, words)
 
     @hookimpl
     def process_item(self, item: Item) -> Drop | None:
@@ -65,7 +75,7 @@ class _Refused(Exception):  # noqa: N818 - carries a place to `parse`, which mak
         self.hint = hint
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, now: datetime | None = None) -> Expression:
     """A function from an item to the value of the expression; OptionError says at which column it is wrong."""
     if len(text) > MAX_LENGTH:
         raise OptionError(f"the expression has {len(text)} characters, {MAX_LENGTH} are allowed")
@@ -73,7 +83,7 @@ def parse(text: str) -> Expression:
     try:
         body = _tree(source)
         _check_depth(body)
-        return _build(body)
+        return _build(body if now is None else _Now(now).visit(body))
     except SyntaxError as error:
         before = source[: error.offset - 1] if error.offset else source  # 0: something is missing at the end
         message, hint = f"not an expression ({error.msg})", ""
@@ -98,6 +108,16 @@ def _check_depth(body: ast.expr) -> None:
         level = [child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
     if level:
         raise _Refused(level[0], f"more than {MAX_DEPTH} parts are nested here")
+
+
+class _Now(ast.NodeTransformer):
+    """Puts the time in place of the word."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now: Any = now
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.copy_location(ast.Constant(self._now), node) if node.id == NOW else node
 
 
 @singledispatch
@@ -248,6 +268,10 @@ def _alike(left: Any, right: Any) -> tuple[Any, Any]:
     """Both, made comparable: a float beside a Decimal as the digits it shows, a date beside a text as ISO 8601."""
     if isinstance(left, Decimal) and isinstance(right, float):
         return left, Decimal(repr(right))
+    if type(left) is date and isinstance(right, datetime):
+        return left, right.date()
+    if isinstance(left, datetime) and type(right) is date:
+        return left.date(), right
     if isinstance(left, date) and isinstance(right, str):
         return left.isoformat(), right
     if (isinstance(left, float) and isinstance(right, Decimal)) or (isinstance(left, str) and isinstance(right, date)):
@@ -327,6 +351,7 @@ REFUSED: dict[type[ast.AST], str] = {
     ast.GeneratorExp: "a comprehension",
 }  # all other nodes are refused too, by the name that Python has for them
 
+NOW = "now"
 WORDS = {"true": True, "false": False, "null": None}
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

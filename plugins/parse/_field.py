@@ -1,162 +1,151 @@
-"""One field of a rule, compiled: where its text comes from, how it becomes a value, what happens without one."""
+"""One field of a rule at work: where its raw values come from, what is made of them, what happens without one."""
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from pipeline import Element, OptionError, Page, ParseError, Selector, SelectorError
+from pipeline import ParseError
 
-from ._values import read_bool, read_float, read_int
+from ._reading import Reading, Scopes
+from ._sources import Css, Raws, Source, own, text_of
+from ._transform import Step
 
-Path: TypeAlias = tuple[str | int, ...]
-Problems: TypeAlias = list[OptionError]
-Notes: TypeAlias = list[tuple[Path, str]]
-
-_NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {"int": read_int, "float": read_float, "bool": read_bool}
+Convert = Callable[[Any, Reading], Any]
 
 
-class Compiler:
-    """Compiles selectors and regular expressions of a page rule and collects what is wrong with them."""
+class Regex(NamedTuple):
+    """Which part of which match counts."""
 
-    def __init__(self, parser: Any, problems: Problems, notes: Notes) -> None:
-        self.parser = parser
-        self.problems = problems
-        self.notes = notes
+    pattern: re.Pattern[str]
+    group: int | str
+    place: int
 
-    def selector(self, text: Any, path: Path) -> Selector | None:
-        """The selector, or None after noting the problem."""
-        if text is None:
-            return None
-        try:
-            selector = Selector(str(text), self.parser)
-        except SelectorError as error:
-            self.problems.append(OptionError(str(error), path=path))
-            return None
-        if selector.engine == "soup" and self.parser == "auto":
-            self.notes.append((path, f"selector {selector.text!r} is answered by BeautifulSoup: {selector.reason}"))
-        return selector
+    def find(self, text: str) -> str | None:
+        """The text of that part; None without it."""
+        if self.place == 0:
+            match = self.pattern.search(text)
+            return None if match is None else match[self.group]
+        matches = list(self.pattern.finditer(text))
+        within = -len(matches) <= self.place < len(matches)
+        return matches[self.place][self.group] if within else None
 
-    def regex(self, text: Any, path: Path) -> re.Pattern[str] | None:
-        """The regular expression, or None after noting the problem."""
-        if text is None:
-            return None
-        try:
-            return re.compile(str(text))
-        except (re.error, OverflowError, RecursionError) as error:
-            self.problems.append(OptionError(f"regex {text!r}: {error}", path=path))
-            return None
+
+class Chain(NamedTuple):
+    """What is made of a raw value: `regex`, `transform`, `type`, in this order."""
+
+    regex: Regex | None
+    steps: Sequence[Step]
+    convert: Convert | None
+
+    def values(self, raw: Any, reading: Reading) -> list[Any]:
+        """No value, one, or those of the list that a step made."""
+        if self.regex is not None:
+            raw = self.regex.find(text_of(raw))
+        for step in self.steps:
+            if raw in (None, ""):
+                return []
+            raw = step(raw)
+        convert = self.convert
+        found = []
+        for one in raw if isinstance(raw, list) and self.steps else (raw,):
+            if one is not None and one != "":
+                value = one if convert is None else convert(one, reading)
+                if value is not None and value != "":
+                    found.append(value)
+        return found
 
 
 class Field:
-    """A compiled field. `selector` is None for fields that do not look at the page."""
+    """A compiled field. `column` gives its values for all records of an `each` at once."""
 
-    __slots__ = ("_convert", "_default", "_fail", "_pick", "_regex", "_spec", "many", "name", "required", "selector")
+    __slots__ = (
+        "_chain",
+        "_default",
+        "_fail",
+        "_first",
+        "_index",
+        "_page_wide",
+        "_quick",
+        "_separator",
+        "_source",
+        "many",
+        "name",
+        "observed",
+        "required",
+    )
 
-    def __init__(self, name: str, spec: Mapping[str, Any] | str, path: Path, compiler: Compiler) -> None:
-        short = isinstance(spec, str)
-        self._spec: Mapping[str, Any] = {"css": spec} if isinstance(spec, str) else spec
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        chain: Chain,
+        *,
+        many: bool = False,
+        index: int = 0,
+        separator: str | None = None,
+        page_wide: bool = False,
+        required: bool = False,
+        default: Any = None,
+        fail: bool = False,
+    ) -> None:
         self.name = name
-        self.selector = compiler.selector(self._spec.get("css"), path if short else (*path, "css"))
-        self.many = bool(self._spec.get("many"))
-        self.required = bool(self._spec.get("required"))
-        self._fail = self._spec.get("on_missing") == "fail"
-        self._default = self._spec.get("default")
-        self._regex = compiler.regex(self._spec.get("regex"), (*path, "regex"))
-        kind = self._spec.get("type") or "str"
-        self._pick = _picker(self.selector, kind)
-        self._convert: Callable[[str, Page], Any] | None = _converter(kind)
+        self.observed = source.observed
+        self.required = required
+        joined = many and separator is not None
+        self.many = many and not joined
+        self._separator = separator if joined else None
+        self._source = source
+        self._chain = chain
+        self._index = index
+        self._first = index == 0 and not many
+        self._page_wide = page_wide
+        self._default = default
+        self._fail = fail
+        plain = chain == Chain(None, (), None) and not page_wide and index == 0 and not joined
+        self._quick = source if plain and isinstance(source, Css) else None
 
-    @property
-    def observed(self) -> bool:
-        """Is the value read from the page (and not a constant, carried value or the URL)?"""
-        return self.selector is not None
+    def column(self, scopes: Scopes) -> list[Any]:
+        """The field's value for each record."""
+        if self._quick is not None:
+            return self._column_of_texts(self._quick, scopes)
+        if self._page_wide and not scopes.whole:
+            value = self.column(Scopes(scopes.reading))[0]
+            return [own(value) for _ in range(scopes.size)]
+        reading = scopes.reading
+        read = getattr(self._source, "read", None)
+        shares = self._source.find(scopes, self._first) if read is None else read(scopes, self._value)
+        found = [self._value(raws, reading) if raws else None for raws in shares]
+        return [self.missing() if value is None else value for value in found]
 
-    def column(self, shares: Sequence[Sequence[Element]], page: Page) -> list[Any]:
-        """The field's value for each record, from the elements that its selector found there."""
+    def _column_of_texts(self, source: Css, scopes: Scopes) -> list[Any]:
+        """The common case, without a call per value."""
+        pick = source.pick
+        shares = scopes.select(source.selector, self._first)
+        found: list[Any]
         if self.many:
-            return [self._many(elements, page) for elements in shares]
-        if self._convert is None and self._regex is None:  # the common case, without a call per value
-            pick = self._pick
+            found = [[text for element in elements if (text := pick(element))] or None for elements in shares]
+        else:
             found = [pick(elements[0]) or None if elements else None for elements in shares]
-            return found if None not in found else [self.missing() if value is None else value for value in found]
-        return [self._one(elements, page) for elements in shares]
+        return found if None not in found else [self.missing() if value is None else value for value in found]
 
-    def constant(self, page: Page) -> Any:
-        """The value of a field without selector: `value`, `carry` or `url`; anything else is missing."""
-        if "value" in self._spec:
-            return _own(self._spec["value"])
-        value = None
-        if "carry" in self._spec:
-            value = _own(page.carry.get(self._spec["carry"]))
-        elif self._spec.get("url"):
-            value = page.url
-        if isinstance(value, str):
-            value = self._read(value, page)
-        return self.missing() if value is None else value
+    def _value(self, raws: Raws, reading: Reading) -> Any:
+        """What is made of the raw values of one record; None if that is nothing."""
+        if self._separator is not None:
+            texts = [text for raw in raws if (text := text_of(raw))]
+            raws = [self._separator.join(texts)] if texts else []
+        if self.many:
+            return [value for raw in raws for value in self._chain.values(raw, reading)] or None
+        index = 0 if self._separator is not None else self._index
+        if not -len(raws) <= index < len(raws):
+            return None
+        return next(iter(self._chain.values(raws[index], reading)), None)
 
     def missing(self) -> Any:
         """What stands for no value: the default, else null (of `many` an empty list), or the page fails."""
         if self._default is not None:
-            return _own(self._default)
+            return own(self._default)
         if self._fail:
             raise ParseError(f"field {self.name} has no value (on_missing: fail)")
         return [] if self.many else None
-
-    def _one(self, elements: Sequence[Element], page: Page) -> Any:
-        value = self._read(self._pick(elements[0]), page) if elements else None
-        return self.missing() if value is None else value
-
-    def _many(self, elements: Sequence[Element], page: Page) -> Any:
-        pick = self._pick
-        if self._convert is None and self._regex is None:
-            found: list[Any] = [text for element in elements if (text := pick(element))]
-        else:
-            read = (self._read(pick(element), page) for element in elements)
-            found = [value for value in read if value is not None]
-        return found or self.missing()
-
-    def _read(self, text: str | None, page: Page) -> Any:
-        """The text through `regex` and `type`; empty and unreadable are missing."""
-        if text and self._regex is not None:
-            match = self._regex.search(text)
-            text = None if match is None else match[1] if self._regex.groups else match[0]
-        if not text:
-            return None
-        return text if self._convert is None else self._convert(text, page)
-
-
-def _picker(selector: Selector | None, kind: str) -> Callable[[Element], str | None]:
-    """How the text of a field is read off an element."""
-    pseudo = selector.pseudo if selector is not None else None
-    if pseudo == "attr" and selector is not None:
-        name = selector.arg or ""
-        return lambda element: element.attr(name)
-    if pseudo == "text":
-        return lambda element: element.own_text
-    if pseudo == "html" or kind == "html":
-        return lambda element: element.html
-    if kind == "url":
-        return lambda element: link_of(element) or element.text
-    return lambda element: element.text
-
-
-def _converter(kind: str) -> Callable[[str, Page], Any] | None:
-    """From text to a value of the type, None where the text is the value."""
-    if kind == "url":
-        return lambda text, page: page.url_join(text)
-    read = _NUMBERS.get(kind)
-    return None if read is None else lambda text, page: read(text)
-
-
-def link_of(element: Element) -> str | None:
-    """Where an element leads: its `href`, else its `src`."""
-    href = element.attr("href")
-    return element.attr("src") if href is None else href
-
-
-def _own(value: Any) -> Any:
-    """The value, copied if a later plugin could change it for other items."""
-    return copy.deepcopy(value) if isinstance(value, (list, dict)) else value

@@ -1,14 +1,17 @@
 """From the text of a field to a value of its type. A text that is not clearly of the type is None, never a guess.
 
-Numbers: an optional sign, digits, perhaps one currency sign around them. As an int, `1,234` and `1 234 567` have
-thousands separators. As a float `1,234` may be either, so it is None; `1,5`, `1,234.5`, `1.234,5`, `1,234,567` and
-`1.234.567` are clear. A single point is always the decimal point: `1.234` is a float and no int.
+Numbers: an optional sign, digits, perhaps one currency at an end, as a sign or as three capital letters. As an int,
+`1,234` and `1 234 567` have thousands separators. As a float `1,234` may be either, so it is None; `1,5`, `1,234.5`,
+`1.234,5`, `1,234,567` and `1.234.567` are clear. A single point is always the decimal point: `1.234` is a float and no
+int. With `decimal`, the decimal sign is known, and all other signs between digits are thousands separators: with a
+comma `1.234` is 1234.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 from typing import Final
 
 _SPACES: Final = " \u00a0\u2009\u202f'\u2019"  # between thousands, besides comma and point
@@ -20,12 +23,22 @@ _PLAIN_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)
 # Thousands: groups of three, all divided by the same sign.
 _GROUPED = re.compile(rf"([+-]?[0-9]{{1,3}})((?P<by>[,.{_SPACES}])[0-9]{{3}}(?:(?P=by)[0-9]{{3}})*)")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_KNOWN_SIGN = {  # decimal sign -> sign, digits in groups or not, fraction; what stands for none in `12,-`
+    sign: re.compile(
+        rf"([+-]?)([0-9]+|[0-9]{{1,3}}(?:[{other}{_SPACES}][0-9]{{3}})+)?(?:\{sign}([0-9]+|[-\u2013\u2014]+)?)?"
+    )
+    for sign, other in ((",", "."), (".", ","))
+}
+_CURRENCY = re.compile(r"^([+-]?)[A-Z]{3}[\s\u00a0]*(?=[-+.,0-9])|(?<=[-.,0-9\u2013])[\s\u00a0]*[A-Z]{3}$")
 _GROUPED_DECIMAL = re.compile(rf"([+-]?[0-9]{{1,3}}(?:([,.{_SPACES}])[0-9]{{3}})(?:\2[0-9]{{3}})*)([,.])([0-9]+)")
 
 
-def read_int(text: str) -> int | None:
+def read_int(text: str, decimal: str | None = None) -> int | None:
     """`12`, `-3`, `1,234`, `€ 1 234`; not `12.0` or `1.234`."""
     number = _bare(text)
+    if decimal is not None:
+        known = _known(number, decimal)
+        return _int(known) if known is not None and "." not in known else None
     if _PLAIN_INT.fullmatch(number):
         return _int(number)
     grouped = _GROUPED.fullmatch(number)
@@ -34,20 +47,40 @@ def read_int(text: str) -> int | None:
     return _int(_digits(number))
 
 
-def read_float(text: str) -> float | None:
+def read_float(text: str, decimal: str | None = None) -> float | None:
     """`1.5`, `1,5`, `1,234.5`, `1.234,5`, `£3`; not `1,234`. Never infinite, never NaN."""
-    number = _bare(text)
-    plain = _plain_decimal(number)
+    plain = _number(text, decimal)
     if plain is None:
         return None
     value = float(plain)
     return value if abs(value) != float("inf") else None
 
 
+def read_decimal(text: str, decimal: str | None = None) -> Decimal | None:
+    """As `read_float`, with the digits that stand there: `12.50` stays 12.50."""
+    plain = _number(text, decimal)
+    return None if plain is None else Decimal(plain)
+
+
 def read_bool(text: str) -> bool | None:
     """true/yes/on/1 and false/no/off/0 in any case."""
     word = text.strip().lower()
     return True if word in _TRUE else False if word in _FALSE else None
+
+
+def _number(text: str, decimal: str | None) -> str | None:
+    number = _bare(text)
+    return _plain_decimal(number) if decimal is None else _known(number, decimal)
+
+
+def _known(number: str, decimal: str) -> str | None:
+    """The number as Python writes it, where the decimal sign is known."""
+    match = _KNOWN_SIGN[decimal].fullmatch(number)
+    if match is None or not (match[2] or (match[3] or "")[:1].isdigit()):
+        return None
+    fraction = match[3] if (match[3] or "")[:1].isdigit() else ""
+    whole = f"{match[1]}{_digits(match[2] or '0')}"
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def _plain_decimal(number: str) -> str | None:
@@ -66,8 +99,8 @@ def _repeated(number: str) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Without white space and one currency sign at the ends, the minus sign as ASCII."""
-    number = text.strip().replace("\u2212", "-")
+    """Without white space and one currency at the ends, the minus sign as ASCII."""
+    number = _CURRENCY.sub(r"\1", text.strip().replace("\u2212", "-"))
     if number and unicodedata.category(number[-1]) == "Sc":
         return number[:-1].rstrip()
     sign = number[:1] if number[:1] in ("-", "+") else ""

@@ -25,7 +25,7 @@ from typing import IO, Any, Literal
 
 import msgspec
 
-from pipeline import Item, Registry, RunInfo, hookimpl
+from pipeline import Item, KnownFields, OptionError, Registry, RunInfo, hookimpl, unknown_fields
 
 from ._files import Stage, nameless, writable
 
@@ -56,6 +56,10 @@ class Csv:
         self._header: list[str] = []  # of the file that is appended to
         self._waiting: IO[bytes] | None = None  # rows as JSON lists of cells
         self._stage: Stage | None = None  # only while `commit` is at work, or after it failed
+
+    def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
+        """Columns that no item has."""
+        return unknown_fields(self.columns, fields, "columns")
 
     @hookimpl
     def store_items(self, items: list[Item]) -> None:

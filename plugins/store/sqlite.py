@@ -28,7 +28,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pipeline import Item, OptionError, Registry, RunInfo, hookimpl
+from pipeline import Item, KnownFields, OptionError, Registry, RunInfo, hookimpl, unknown_fields
 
 from ._files import claim, real, release, writable
 from ._table import Table, unique
@@ -72,6 +72,10 @@ class Sqlite:
         self.stage = path
         self._tables: dict[str, Table] = {}
         self._staging: sqlite3.Connection | None = None
+
+    def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
+        """Columns that no item has."""
+        return unknown_fields(self.columns, fields, "columns")
 
     @hookimpl
     def store_items(self, items: list[Item]) -> None:

@@ -331,7 +331,7 @@ def test_every_refusal_has_its_fate(site: Any, tmp_path: Path) -> None:
     text = (
         text.replace('match: "/detail/*"', 'match: "/"')
         .replace("follow:", "follow: ")
-        .replace("list:", "rest:\n    follow: [a]\n  list:")
+        .replace("list:", "rest:\n    match: re:.\n    follow: [a]\n  list:")
     )
     text += 'scope: {deny: ["/deny/**"], allow_domains: [127.0.0.1]}\nfetch: {retry: {attempts: 1}}\n'
     text = text.replace("          stars: {carry: stars}\n", "          stars: {carry: stars}\n    follow: [a]\n")

@@ -105,7 +105,6 @@ def test_the_example_with_every_key_loads_and_says_what_has_no_effect() -> None:
     notes = {note.key: note for note in loaded.notes}
     assert notes["archive"].message == "has no effect yet"
     assert str(notes["archive"].mark) == f"{EVERY}:108:1"
-    assert notes["pages.product.items.0.fields.price.type"].message == "decimal has no effect yet"
     assert "fetch.timeout" not in notes
     assert "pages.product.items.0.fields.stock.type" not in notes
     json.dumps(config.rules())

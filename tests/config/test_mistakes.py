@@ -209,7 +209,11 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "name: x\nseeds: [{url: 'https://a.example/', page: q}]\npages: {p: {}, pp: {}}\n",
-        ["x.yaml:2:43: seeds.0.page: expected the name of a page rule, found 'q'; there are: p, pp"],
+        [
+            "x.yaml:2:43: seeds.0.page: expected the name of a page rule, found 'q'; there are: p, pp",
+            "x.yaml:3:16: pages.pp: expected a page rule that some URL comes to, found one behind 'p', which fits all "
+            "URLs; put it before that one, or name it with 'page:' in a seed or follow",
+        ],
     ),
     (
         "name: x\nseeds: [{file: a, page: pq}]\npages: {p: {}}\n",
@@ -278,7 +282,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         ITEMS + "      - fields: {t: {type: int}}\n",
         [
-            "x.yaml:6:21: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, value, carry, url, first_of or join, found a mapping"
+            "x.yaml:6:21: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, microdata, opengraph, meta, value, carry, url, first_of, join or fields, found a mapping"
         ],
     ),
     (
@@ -319,12 +323,14 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         ITEMS + "      - fields: {t: {css: a, separator: x}}\n",
-        ["x.yaml:6:21: pages.p.items.0.fields.t: expected 'separator' together with 'join' only, found a mapping"],
+        [
+            "x.yaml:6:21: pages.p.items.0.fields.t: expected 'separator' together with 'join' or 'many: true' only, found a mapping"
+        ],
     ),
     (
-        ITEMS + "      - fields: {t: {css: a, timezone: Mars/Base}}\n",
+        ITEMS + "      - fields: {t: {css: a, type: date, timezone: Mars/Base}}\n",
         [
-            "x.yaml:6:40: pages.p.items.0.fields.t.timezone: expected a time zone such as Europe/Zurich, found 'Mars/Base'"
+            "x.yaml:6:52: pages.p.items.0.fields.t.timezone: expected a time zone such as Europe/Zurich, found 'Mars/Base'"
         ],
     ),
     (
@@ -341,7 +347,9 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         RULE + "pages:\n  p:\n    follow: [{page: p}]\n",
-        ["x.yaml:5:14: pages.p.follow.0.css: expected this key, found nothing"],
+        [
+            "x.yaml:5:14: pages.p.follow.0: expected one of css, xpath, json, jsonld, microdata, opengraph, meta, value, first_of, join or number, found a mapping"
+        ],
     ),
     (
         RULE + "pages:\n  p:\n    follow: a.next\n",
@@ -479,7 +487,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
             "x.yaml:3:9: fetch.timout: expected a known key, found 'timout'; did you mean 'timeout'?",
             "x.yaml:3:34: fetch.concurrency: expected a whole number, found 'many'",
             "x.yaml:5:31: pages.p.follow.0.page: expected the name of a page rule, found 'zz'; there are: p",
-            "x.yaml:5:58: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, value, carry, url, first_of or join, found a mapping",
+            "x.yaml:5:58: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, microdata, opengraph, meta, value, carry, url, first_of, join or fields, found a mapping",
             "x.yaml:6:9: store.0: expected one component name, found an empty mapping",
         ],
     ),

@@ -80,7 +80,7 @@ CHANGES: list[tuple[str, Change, bool, set[str]]] = [  # what, how, another run,
     ("what URLs look like", put(scope={"max_depth": 3, "normalize": {"sort_params": True}}), True, {"list", "all"}),
     ("what goes along", put(fetch={"headers": {"Accept-Language": "de"}}), False, {"list", "all"}),
     ("credentials", put(fetch={"auth": {"http://127.0.0.1:1": {"bearer": "x"}}}), False, {"list", "all"}),
-    ("filter", put(filter=[{"require": ["title", "price"]}]), True, {"list", "all"}),
+    ("filter", put(filter=[{"require": {"fields": ["title"]}}, {"where": "title != ''"}]), True, {"list", "all"}),
     ("a plugin's text", write("own.py", PLUGIN + "\n# other\n"), True, {"list", "all"}),
     ("plugins", put(plugins=[]), True, {"list", "all"}),
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 
 from pipeline.config.nodes import resolve
 from pipeline.errors import ConfigError, Mark
-from pipeline.model import PackedPage, PageJob
-from pipeline.packing import unpack_items, unpack_links
+from pipeline.model import PackedPage, PageJob, PageResult, Request
+from pipeline.packing import carrying, pack, unpack_items, unpack_job, unpack_links
 from pipeline.stages import worker
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
@@ -231,3 +232,19 @@ def test_a_worker_logs_at_its_parents_level() -> None:
     logging.getLogger("hookline").setLevel(logging.CRITICAL)
     start(setup)
     assert logging.getLogger("hookline.plugin").isEnabledFor(logging.INFO)
+
+
+def test_carried_values_keep_their_types_on_the_way_to_a_worker_and_back() -> None:
+    carry = {
+        "price": Decimal("12.50"),
+        "when": datetime(2026, 1, 2, 18, 30, tzinfo=timezone(timedelta(hours=1))),
+        "day": date(2026, 1, 2),
+        "tags": ["a", Decimal(1)],
+    }
+    request = Request("http://x.example/", carry=carry)
+    (sent,) = unpack_links(pack(PageResult(links=[request], marks=[bytes(16)])).links)
+    assert repr(sent.carry) == repr(carry)
+    job = PageJob("http://x.example/", 200, [], b"", rule="", carry=carry)
+    assert repr(unpack_job(msgspec.msgpack.encode(carrying(job))).carry) == repr(carry)
+    plain = Request("http://x.example/", carry={"a": "b"})
+    assert carrying(plain) is plain

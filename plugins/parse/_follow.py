@@ -1,0 +1,172 @@
+"""Which links of a page are followed, with what they carry, and how the next page is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from pipeline import Request
+
+from ._compile import Compiler, KeyPath
+from ._reading import Reading, Scopes
+from ._sources import text_of
+
+SOURCES = ("css", "xpath", "json", "jsonld", "microdata", "opengraph", "meta", "value", "first_of", "join")
+CHAIN = ("regex", "transform", "index", "separator")
+PLACE = "{value}"
+CARRIED = "page_number"  # name of the carried value that says which number a page has, where its URL does not
+
+
+class FollowRule:
+    """One entry of `follow`."""
+
+    def __init__(self, spec: Mapping[str, Any] | str, path: KeyPath, compiler: Compiler) -> None:
+        full: Mapping[str, Any] = {"css": spec} if isinstance(spec, str) else spec
+        self._each = compiler.each(full.get("each"), (*path, "each"))
+        link = {name: full[name] for name in (*SOURCES, *CHAIN) if full.get(name) is not None}
+        own = link.get("css") if isinstance(spec, str) else link
+        many = self._each is None and "index" not in link
+        self._link = compiler.field("link", own, path, link=True, many=many) if link else None
+        self._number = _Number(full["number"], full, path, compiler) if full.get("number") is not None else None
+        self._target = _Target(full)
+        self._page = full.get("page")
+        self._priority = full.get("priority") or 0
+        self._method = full.get("method") or "GET"
+        self._headers = dict(full.get("headers") or {})
+        self._dressed = self._method != "GET" or bool(self._headers) or self._target.has_body
+        self._carry = compiler.fields(full.get("carry"), (*path, "carry"))
+        limit = full.get("limit")
+        self._limit = None if limit is None else ("/".join(map(str, path)), int(limit))
+
+    def read(self, reading: Reading) -> Iterator[Request]:
+        """The requests of the page, in document order, as the references that stand there: the host resolves them."""
+        if self._number is not None:
+            number = self._number.next(reading)
+            if number is not None:
+                carry = self._carried([field.column(Scopes(reading))[0] for field in self._carry])
+                yield self._request(str(number), self._number.carried(number) | carry, reading)
+        elif self._link is not None:
+            yield from self._read_links(reading)
+
+    def _read_links(self, reading: Reading) -> Iterator[Request]:
+        assert self._link is not None
+        scopes = Scopes(reading) if self._each is None else self._each(reading)
+        if not scopes.size:
+            return
+        links = self._link.column(scopes)
+        if not any(links):
+            return
+        columns = [field.column(scopes) for field in self._carry]
+        rows: Sequence[Any] = list(zip(*columns, strict=True)) if columns else [()] * scopes.size
+        for found, row in zip(links, rows, strict=True):
+            for value in found if isinstance(found, list) else (found,):
+                if value is not None:
+                    carry = self._carried(row) if row else {}
+                    yield self._request(value if type(value) is str else text_of(value), carry, reading)
+
+    def _carried(self, values: Sequence[Any]) -> dict[str, Any]:
+        return {field.name: value for field, value in zip(self._carry, values, strict=True) if value is not None}
+
+    def _request(self, value: str, carry: dict[str, Any], reading: Reading) -> Request:
+        target = self._target
+        reference = value if target.plain else target.url(value, reading)
+        request = Request(reference, page=self._page, carry=carry, priority=self._priority)
+        request.rule_limit = self._limit
+        if self._dressed:
+            request.method, request.body = self._method, target.body(value)
+            request.headers = ({"Content-Type": "application/json"} if target.is_json else {}) | self._headers
+        return request
+
+
+class _Target:
+    """What is made of a found value: the link itself, a query parameter, a place in a URL or in a body."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self._param = spec.get("param")
+        self._url = spec.get("url")
+        body = spec.get("body")
+        self.has_body = body is not None
+        self.is_json = body is not None and not isinstance(body, str | bytes)
+        self._body = json.dumps(body, ensure_ascii=False) if self.is_json else body
+        in_body = isinstance(self._body, str) and PLACE in self._body
+        self._own = in_body and self._param is None and self._url is None and not _links(spec)
+        self.plain = self._param is None and self._url is None and not self._own
+
+    def url(self, value: str, reading: Reading) -> str:
+        if self._url is not None:
+            return str(self._url).replace(PLACE, quote(value, safe=""))
+        if self._own:
+            return reading.page.url
+        return with_param(reading.page.url, str(self._param), value)
+
+    def body(self, value: str) -> bytes | None:
+        if not isinstance(self._body, str):
+            return self._body
+        text = self._body
+        if PLACE in text:
+            if self.is_json:
+                number = value if re.fullmatch(r"-?\d{1,15}", value) else json.dumps(value, ensure_ascii=False)
+                text = text.replace(f'"{PLACE}"', number).replace(PLACE, json.dumps(value, ensure_ascii=False)[1:-1])
+            else:
+                text = text.replace(PLACE, quote(value, safe=""))
+        return text.encode()
+
+
+def _links(spec: Mapping[str, Any]) -> bool:
+    """Does the value come from an element, which leads somewhere itself?"""
+    return any(spec.get(name) is not None for name in ("css", "xpath"))
+
+
+class _Number:
+    """The number of the next page: one more than this page's, as long as pages give something."""
+
+    def __init__(self, spec: Mapping[str, Any], follow: Mapping[str, Any], path: KeyPath, compiler: Compiler) -> None:
+        self._start = 1 if spec.get("start") is None else int(spec["start"])
+        self._step = int(spec.get("step") or 1)
+        self._while = compiler.selector(spec.get("while"), (*path, "number", "while"))
+        self._param = follow.get("param")
+        self._template = _template(follow.get("url"))
+
+    def next(self, reading: Reading) -> int | None:
+        """The next number, None if this page is the last."""
+        goes_on = bool(reading.page.select(self._while)) if self._while is not None else reading.gave > 0
+        return self._current(reading) + self._step if goes_on else None
+
+    def carried(self, number: int) -> dict[str, Any]:
+        """What the request carries where its URL does not say the number."""
+        return {} if self._param is not None or self._template is not None else {CARRIED: number}
+
+    def _current(self, reading: Reading) -> int:
+        url = reading.page.url
+        text: Any
+        if self._template is not None:
+            match = self._template.search(url)
+            text = match[1] if match else None
+        elif self._param is not None:
+            text = dict(parse_qsl(urlsplit(url).query)).get(str(self._param))
+        else:
+            text = reading.page.carry.get(CARRIED)
+        return int(text) if re.fullmatch(r"-?\d{1,15}", str(text)) else self._start
+
+
+def _template(url: Any) -> re.Pattern[str] | None:
+    if url is None or PLACE not in str(url):
+        return None
+    before, _, after = str(url).partition(PLACE)
+    return re.compile(rf"{re.escape(before)}(-?\d{{1,15}}){re.escape(after)}$")
+
+
+def with_param(url: str, name: str, value: str) -> str:
+    """The URL with this query parameter, in its place if it is there, else at the end."""
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    known = [number for number, (key, _) in enumerate(pairs) if key == name]
+    kept = [pair for number, pair in enumerate(pairs) if number not in known[1:]]
+    if known:
+        kept[known[0]] = (name, value)
+    else:
+        kept.append((name, value))
+    return urlunsplit(parts._replace(query=urlencode(kept)))
