@@ -16,6 +16,7 @@ from pipeline.cli import faults
 COMMANDS = {
     "check": "pipeline.cli.check:check",
     "fetch": "pipeline.cli.fetch:fetch",
+    "import": "pipeline.cli.import_:import_",
     "items": "pipeline.cli.items:items",
     "plugin": "pipeline.cli.plugin:plugin",
     "publish": "pipeline.cli.publish:publish",
