@@ -191,16 +191,17 @@ class _Scraper:
     def _put(self, name: str, spec: Spec, page: str | None, field: Part) -> None:
         home = self._subpages.setdefault(page, {}) if page and set(spec) - {"required"} != {"value"} else self._fields
         earlier = [fields.pop(name) for fields in (self._fields, *self._subpages.values()) if name in fields]
+        home[name] = self._twice(name, earlier[0], spec, home) if earlier else spec
         if earlier:
             field.note("stands more than once; the last one counts, an earlier one where it gives nothing")
-            before = {key: value for key, value in earlier[0].items() if key != "required"}
-            last = {key: value for key, value in spec.items() if key != "required"}
-            if home is self._fields or "value" in before:
-                spec = first_of([last, before])
-            else:  # the earlier one is read before the link is followed
-                self._fields[f"{name} (list)"] = before
-                spec = first_of([last, {"carry": f"{name} (list)"}])
-        home[name] = spec
+
+    def _twice(self, name: str, earlier: Spec, last: Spec, home: dict[str, Spec]) -> Spec:
+        before, after = _bare(earlier), _bare(last)
+        if home is not self._fields and "value" not in before:  # the earlier one is read before the link is followed
+            self._fields[f"{name} (list)"] = before
+            before = {"carry": f"{name} (list)"}
+        needed = earlier.get("required") and last.get("required")
+        return first_of([after, before]) | ({"required": True} if needed else {})
 
     # --- pages -------------------------------------------------------------------------------------------------------
 
@@ -325,7 +326,7 @@ class _Scraper:
         try:
             pattern = go_regex(expression)
             if re.search(pattern, ""):  # goskyr takes a missing value for an empty text
-                return f"(not exists({field}) or matches({field}, {_quoted(pattern)}))"
+                return f"(not exists({_quoted(name)}) or matches({field}, {_quoted(pattern)}))"
             return f"matches({field}, {_quoted(pattern)})"
         except ValueError as error:
             part.note(f"{expression!r} cannot be said: {error}")
@@ -356,11 +357,12 @@ def _action(part: Part) -> Spec:
 
 def _carried(fields: dict[str, Spec]) -> dict[str, Spec]:
     """What a link takes along: constants can stand where they are needed."""
-    return {
-        name: ordered({key: value for key, value in spec.items() if key != "required"})
-        for name, spec in fields.items()
-        if "value" not in spec
-    }
+    return {name: ordered(_bare(spec)) for name, spec in fields.items() if "value" not in spec}
+
+
+def _bare(spec: Spec) -> Spec:
+    """Without `required`, which is of items, not of parts and links."""
+    return {key: value for key, value in spec.items() if key != "required"}
 
 
 def _handed(name: str, spec: Spec) -> Spec:

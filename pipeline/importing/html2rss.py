@@ -77,7 +77,7 @@ class _Feed:
         rule = {"items": [{"each": self._each(items, json), "fields": fields.written()}]} if fields.written() else {}
         fetcher, request = self._fetcher(), self._request()
         seed, follow = self._pagination(items, url)
-        store = self._store(channel, items, url, fields)
+        store = self._store(channel, items, seed, fields)
         self._unsayable(items)
         channel.done(tool=TOOL)
         part.done(tool=TOOL)
@@ -265,10 +265,10 @@ def _by_number(part: Part, url: str, name: str, start: tuple[str, int], step: in
     given = part.number(start[0])
     first = start[1] if given is None else given
     number: Spec = {"start": first, "step": step}
-    place = f"{{{name}}}"
-    if place in url:
-        target = {"url": url.replace(place, "{value}")}
-        return url.replace(place, str(first)), {"number": number, **target, "page": "list"}
+    place = rf"(?<!\$)\{{{name}\}}"  # not ${{name}}, which is a parameter
+    if re.search(place, url):
+        seed, target = (type(url)(re.sub(place, value, url)) for value in (str(first), "{value}"))
+        return seed, {"number": number, "url": target, "page": "list"}
     return url, {"number": number, "param": part.text("param") or name, "page": "list"}
 
 

@@ -55,7 +55,8 @@ class Fields:
                 self._lists[name] = [one for one in self._part.texts(name) if self._is_field(name, one, names)]
         several = set(self._lists.get("categories", ()))
         for name in names:
-            self._fields[name] = self._field(name, several)
+            if spec := self._field(name, several):
+                self._fields[name] = spec
         if "url" in self._fields and "link" in self._fields:
             self._part.note("html2rss wants one of url and link; the feed takes url", "link")
         for name in ("url", "link"):

@@ -40,7 +40,7 @@ def css(selector: str, suffix: str = "") -> str:
     try:
         check_selector(text)
     except SelectorError as error:
-        raise ValueError(error.reason) from None
+        raise ValueError(error.reason.partition(". ")[0]) from None
     return text
 
 

@@ -67,7 +67,7 @@ class Reader:
             identity=" ".join(self._all(item, "id"))
             or link
             or blake2b(f"{title}\n{description}".encode(errors="replace"), digest_size=16).hexdigest(),
-            title=title,
+            title=" ".join(title.split()),
             link=link,
             description=description,
             date=self._date(item),
