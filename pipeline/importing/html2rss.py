@@ -74,7 +74,8 @@ class _Feed:
         items = selected.part("items")
         zone = channel.text("time_zone") or "UTC"
         fields = Fields(selected, zone, channel.text("language"), json)
-        rule = {"items": [{"each": self._each(items, json), "fields": fields.written()}]} if fields.written() else {}
+        each = self._each(items, json) if "items" in selected or "auto_source" not in part.names else _NOTHING
+        rule = {"items": [{"each": each, "fields": fields.written()}]} if fields.written() else {}
         fetcher, request = self._fetcher(), self._request()
         seed, follow = self._pagination(items, url)
         store = self._store(channel, items, seed, fields)

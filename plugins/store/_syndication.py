@@ -108,9 +108,9 @@ class Channel(NamedTuple):
 
     def _iri(self, identity: str) -> str:
         """Atom wants an address of some kind; what is none becomes one that stays the same."""
-        return (
-            identity if _ABSOLUTE.fullmatch(identity) else uuid.uuid5(uuid.NAMESPACE_URL, f"{self.link} {identity}").urn
-        )
+        if _ABSOLUTE.fullmatch(identity):
+            return identity
+        return uuid.uuid5(uuid.NAMESPACE_URL, _FORBIDDEN.sub("\ufffd", f"{self.link} {identity}")).urn
 
 
 def _person(name: str, author: str | None) -> str:
