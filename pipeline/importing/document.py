@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.config.nodes import resolve
+from pipeline.config.nodes import printable, resolve
 
 WIDTH = 120
 _LINE = 90  # characters of a collection that stands in one line
@@ -29,11 +29,13 @@ class Document:
     @property
     def text(self) -> str:
         """The file as it is written: where it comes from, what is missing, then the keys."""
-        head = [f"# {self.origin}"]
+        head = [f"# {printable(' '.join(self.origin.split()))}"]
         if self.notes:
             head.append("# Not said here:")
             for note in self.notes:
-                head += textwrap.wrap(note, WIDTH - 6, initial_indent="# - ", subsequent_indent="#   ")
+                head += textwrap.wrap(
+                    printable(" ".join(note.split())), WIDTH - 6, initial_indent="# - ", subsequent_indent="#   "
+                )
         body = [_dump({key: value}) for key, value in self.data.items() if value not in ([], {}, None)]
         return "\n".join(head) + "\n\n" + "\n".join(_spaced(body))
 

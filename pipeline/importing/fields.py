@@ -6,8 +6,12 @@ order becomes a `join` of one part: what has been said so far is the part, and w
 
 from __future__ import annotations
 
+import re
+import zoneinfo
 from collections.abc import Sequence
 from typing import Any, TypeAlias
+
+from pipeline.importing.source import Part
 
 Spec: TypeAlias = dict[str, Any]
 
@@ -17,6 +21,7 @@ _ORDER = (
     *("many", "separator", "index", "child", "regex", "transform", "type", "formats", "languages", "timezone"),
     *("missing_year", "default", "required"),
 )
+_RESERVED = ("_run", "_url", "_fetched_at", "_type")
 _FOLLOWED = ("css", "xpath", "json", "jsonld", "value", "first_of", "join", "separator", "index", "regex", "transform")
 
 
@@ -68,6 +73,32 @@ def followed(spec: Spec) -> Spec:
 def document_fields(fields: dict[str, Spec]) -> dict[str, Any]:
     """Fields as they are written."""
     return {name: short(spec) for name, spec in fields.items()}
+
+
+def field_name(text: str) -> str:
+    """A name that a field may have, as near as can be."""
+    name = "".join(sign if sign.isprintable() else " " for sign in text).strip()
+    return name.lstrip("_") or "field" if name in _RESERVED else name or "field"
+
+
+def known_zone(owner: Part, key: str, zone: str | None) -> str | None:
+    """The time zone, if there is one of that name."""
+    try:
+        if zone:
+            zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        owner.note(f"there is no time zone {zone!r}", key)
+        return None
+    return zone
+
+
+def known_language(owner: Part, key: str, code: str | None) -> str | None:
+    """A language as codes have it: `de_DE.UTF-8` is `de-DE`."""
+    code = code and code.partition(".")[0].replace("_", "-")
+    if code and not re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z]{2,4})*", code):
+        owner.note(f"{code!r} is no language", key)
+        return None
+    return code or None
 
 
 def duration(milliseconds: int) -> str:

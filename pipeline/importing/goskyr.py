@@ -13,14 +13,13 @@ from typing import Any
 from pipeline.config.nodes import Mapping, kind
 from pipeline.importing import selectors
 from pipeline.importing.document import Document, safe_name
-from pipeline.importing.fields import Spec, document_fields, duration, first_of, followed, ordered
+from pipeline.importing.fields import Spec, document_fields, duration, field_name, first_of, followed, ordered
 from pipeline.importing.goskyr_fields import TOOL, read_field, read_location
 from pipeline.importing.regexes import go_regex
 from pipeline.importing.source import Part, Source
 from pipeline.url import normalise
 
 _NOTHING = ":not(*)"  # a selector that matches nothing, in place of one that cannot be said
-_RESERVED = ("_run", "_url", "_fetched_at", "_type")
 _WORDS = {"type", "and", "or", "not", "in", "is", "if", "else", "for", "lambda", "true", "false", "null", "now"}
 _OPERATORS = {">", "<"}
 
@@ -168,7 +167,7 @@ class _Scraper:
         if not name:
             return
         field.where = f"{self._part.where}.fields.{name}"
-        safe = name.strip() if name.strip() not in _RESERVED else name.strip().lstrip("_")
+        safe = field_name(name)
         if safe != name:
             field.note(f"is called {safe!r} here")
         kind, page = field.text("type") or "text", field.text("on_subpage")
@@ -269,9 +268,11 @@ class _Scraper:
         if not paginator:
             return []
         pages = paginator.number("max_pages") or 0
-        spec = read_location(paginator.part("location"), "href")
+        location = paginator.part("location")
+        spec = read_location(location, "href") if "selector" in location else {}
         paginator.done(tool=TOOL)
         if not spec:
+            paginator.note("names no link that could be followed", "location")
             return []
         if pages == 1:
             paginator.note("one page is all there is with 1; nothing is followed", "max_pages")

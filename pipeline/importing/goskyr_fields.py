@@ -10,7 +10,7 @@ import itertools
 import re
 
 from pipeline.importing import selectors
-from pipeline.importing.fields import Spec, first_of, joined, short, then
+from pipeline.importing.fields import Spec, first_of, joined, known_language, known_zone, short, then
 from pipeline.importing.layouts import names_in, parts_of, strptime_format, without
 from pipeline.importing.regexes import go_regex, go_replacement
 from pipeline.importing.source import Part
@@ -183,7 +183,8 @@ class _Slot:
 def _date(field: Part) -> Spec:
     slots = _slots(field)
     guess = field.flag("guess_year")
-    zone, language = field.text("date_location"), field.text("date_language")
+    zone = known_zone(field, "date_location", field.text("date_location"))
+    language = known_language(field, "date_language", field.text("date_language"))
     if "location" in field:
         field.note("a date has components, so goskyr looks at no location", "location")
         field.node("location")
@@ -200,9 +201,10 @@ def _date(field: Part) -> Spec:
     spec = joined([first_of(slot.specs) for slot in slots], " ")
     if "default" in spec:
         spec = {"join": [short(spec)]}
-    spec |= {"type": "datetime", "formats": _formats(field, slots)}
+    formats = _formats(field, slots)
+    spec |= {"type": "datetime"} | ({"formats": formats} if formats else {})
     if language or names_in(layouts):
-        spec["languages"] = [(language or "de_DE").split(".")[0].replace("_", "-")]
+        spec["languages"] = [language or "de-DE"]
     if zone:
         spec["timezone"] = zone
     if "year" not in covered or any(slot.optional and slot.covers == {"year"} for slot in slots):
@@ -248,7 +250,9 @@ def _formats(field: Part, slots: list[_Slot]) -> list[str]:
         slot.formats + ([""] if slot.optional and slot.covers == {"year"} and len(slots) > 1 else []) for slot in slots
     ]
     formats = [" ".join(filter(None, parts)) for parts in itertools.product(*choices)]
-    formats = list(dict.fromkeys(filter(None, formats)))
+    formats = [form for form in dict.fromkeys(formats) if parts_of(form)]
+    if not formats:
+        field.note(f"the layouts have nothing of a date: {[slot.layouts for slot in slots]}")
     if len(formats) > _MOST_FORMATS:
         field.note(f"the layouts can be put together in {len(formats)} ways; the first {_MOST_FORMATS} are taken")
     return formats[:_MOST_FORMATS]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pipeline.config.nodes import Mapping
 from pipeline.importing import selectors
 from pipeline.importing.document import Document, Raw, safe_name
-from pipeline.importing.fields import Spec, duration
+from pipeline.importing.fields import Spec, duration, known_language, known_zone
 from pipeline.importing.html2rss_fields import TOOL, Fields
 from pipeline.importing.source import Part, Source
 from pipeline.url import normalise
@@ -72,8 +72,9 @@ class _Feed:
         json = bool(channel.flag("json")) or self._is_json()
         selected = part.part("selectors")
         items = selected.part("items")
-        zone = channel.text("time_zone") or "UTC"
-        fields = Fields(selected, zone, channel.text("language"), json)
+        zone = known_zone(channel, "time_zone", channel.text("time_zone")) or "UTC"
+        language = known_language(channel, "language", channel.text("language"))
+        fields = Fields(selected, zone, language, json)
         each = self._each(items, json) if "items" in selected or "auto_source" not in part.names else _NOTHING
         rule = {"items": [{"each": each, "fields": fields.written()}]} if fields.written() else {}
         fetcher, request = self._fetcher(), self._request()

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from pipeline.importing import selectors
-from pipeline.importing.fields import Spec, document_fields, first_of, joined, then
+from pipeline.importing.fields import Spec, document_fields, field_name, first_of, joined, then
 from pipeline.importing.regexes import ruby_regex, ruby_replacement
 from pipeline.importing.source import Part
 
@@ -56,7 +56,7 @@ class Fields:
         several = set(self._lists.get("categories", ()))
         for name in names:
             if spec := self._field(name, several):
-                self._fields[name] = spec
+                self._fields[field_name(name)] = spec
         if "url" in self._fields and "link" in self._fields:
             self._part.note("html2rss wants one of url and link; the feed takes url", "link")
         for name in ("url", "link"):
@@ -74,6 +74,8 @@ class Fields:
         if name == "enclosure":
             self._mime = part.text("content_type")
         part.done(tool=TOOL)
+        if not spec:
+            return spec
         if name in _DATES and spec.get("type") != "datetime":
             spec = self._dated(spec)
         if name in _LINKS and spec.get("type") != "url" and "value" not in spec:
@@ -164,11 +166,9 @@ class Fields:
         bare = pattern[1:-1] if len(pattern) > 2 and pattern.startswith("/") and pattern.endswith("/") else pattern
         try:
             if isinstance(replacement, dict):
-                return [
-                    {"sub": [ruby_regex(re.escape(old)), ruby_replacement(str(new))]}
-                    for old, new in replacement.items()
-                ]
-            return [{"sub": [ruby_regex(bare, "ix"), ruby_replacement(str(replacement or ""))]}]
+                return [{"sub": [ruby_regex(re.escape(old)), _literal(new)]} for old, new in replacement.items()]
+            pattern = ruby_regex(bare, "ix")
+            return [{"sub": [pattern, ruby_replacement(str(replacement or ""), pattern)]}]
         except ValueError as error:
             step.note(f"{pattern!r} cannot be said: {error}", "pattern")
             return []
@@ -198,6 +198,10 @@ class Fields:
             step.note(f"%{{{name}}} is no selector", "string")
             return {}
         return self._value(name, self._part.part(name), (*path, name))
+
+
+def _literal(text: object) -> str:
+    return str(text).replace("\\", r"\\")
 
 
 def _from_html(selector: str, extractor: str, attribute: str | None) -> Spec:

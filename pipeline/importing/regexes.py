@@ -52,20 +52,33 @@ def ruby_regex(pattern: str, flags: str = "") -> str:
 
 def go_replacement(text: str, pattern: str) -> str:
     """`$1`, `${1}` and `${name}` of Go as `re.sub` has them; a group that is not in the pattern is nothing."""
-    parts = re.split(r"(\$\$|\$\{\w+\}|\$\w+)", text)
+    names = _groups(pattern)
+
+    def told(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return _reference(name, names) if name else "$" if match[0] == "$$" else r"\\"
+
+    return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)|\\", told, text)
+
+
+def ruby_replacement(text: str, pattern: str) -> str:
+    r"""`\1`, `\0` and `\k<name>` of Ruby as `re.sub` has them; a group that is not in the pattern is nothing."""
+    names = _groups(pattern)
+
+    def told(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return _reference(name, names) if name else r"\\"
+
+    return re.sub(r"\\(?:(\d)|k<(\w+)>|(\\)|)", told, text)
+
+
+def _groups(pattern: str) -> set[str]:
     known = re.compile(pattern)
-    names = {*map(str, range(known.groups + 1)), *known.groupindex}
-    return "".join(_group(part, names) if index % 2 else part.replace("\\", "\\\\") for index, part in enumerate(parts))
+    return {*map(str, range(known.groups + 1)), *known.groupindex}
 
 
-def ruby_replacement(text: str) -> str:
-    r"""`\1`, `\0` and `\k<name>` of Ruby as `re.sub` has them."""
-    return re.sub(r"\\(?:(\d)|k<(\w+)>|(\\)|)", lambda m: f"\\g<{m[1] or m[2]}>" if m[1] or m[2] else r"\\", text)
-
-
-def _group(part: str, names: set[str]) -> str:
-    name = part.strip("${}")
-    return "$" if part == "$$" else f"\\g<{name}>" if name in names else ""
+def _reference(name: str, names: set[str]) -> str:
+    return f"\\g<{name}>" if name in names else ""
 
 
 def _compiled(pattern: str) -> str:

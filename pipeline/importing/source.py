@@ -85,7 +85,7 @@ class Part:
     def text(self, key: str, *, needed: bool = False) -> str | None:
         """A text, with numbers and words as they are spelt."""
         node = self.node(key)
-        if isinstance(node, Scalar):
+        if isinstance(node, Scalar) and (node.text or not needed):
             return node.text
         if node is not None or needed:
             mark = node.mark if node is not None else self.mark

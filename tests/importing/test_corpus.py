@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def files(kind: str) -> list[Any]:
     return [pytest.param(path, id=path.stem) for path in sorted((CORPUS / kind).glob("*.y*ml"))]
 
 
+@cache
 def imported(path: Path, translate: Any) -> list[Document]:
     tree, problems = read(path.read_bytes(), str(path))
     assert not problems
@@ -37,7 +39,7 @@ def imported(path: Path, translate: Any) -> list[Document]:
 
 def plain(text: str) -> Any:
     """YAML with every scalar as it is spelt."""
-    return yaml.load(text, Loader=yaml.BaseLoader)
+    return yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
 
 
 def texts(node: Any) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_ruby_regex_and_replacement() -> None:
     assert ruby_regex(r"(\d+)\.\s", "ix") == r"(?ix)(\d+)\.\s"
     assert re.findall(ruby_regex("^b"), "a\nb") == ["b"]  # ends of lines
     assert re.search(ruby_regex(r"\Ab\h+\z"), "bff")
-    assert re.sub("(a)(?P<n>b)", ruby_replacement(r"\2\k<n>\0\\ $1 \q"), "ab") == r"bbab\ $1 \q"
+    assert re.sub("(a)(?P<n>b)", ruby_replacement(r"\2\k<n>\0\\ $1 \q\7", "(a)(?P<n>b)"), "ab") == r"bbab\ $1 \q"
 
 
 LAYOUTS = [
