@@ -105,7 +105,8 @@ class Fields:
         if extractor == "static" or (static is not None and "extractor" not in part):
             return {"value": static or ""}
         if extractor not in ("text", "html", "href", "attribute"):
-            part.note(f"{extractor!r} cannot be said; taken as text", "extractor")
+            part.note(f"{extractor!r} cannot be said; the field is left out", "extractor")
+            return {}
         if extractor == "html":
             self._html.add(name)
         if not selector and extractor == "text" and steps and steps[0].text("name") == "template":

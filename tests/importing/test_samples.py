@@ -256,6 +256,12 @@ def test_a_selector_of_html2rss(selector: str, expected: Any) -> None:
     assert not document.notes
 
 
+def test_an_extractor_that_is_not_known() -> None:
+    document = feed("title: {selector: h2}\npublished_at: {extractor: current_time}")
+    assert list(fields_of(document)) == ["title"]
+    assert document.notes == ["selectors.published_at.extractor: 'current_time' cannot be said; the field is left out"]
+
+
 def test_templates_that_lead_to_themselves_or_nowhere() -> None:
     document = feed("""
 a: {selector: p, post_process: [{name: template, string: "%{b}%<self>s%{c}"}]}
