@@ -32,6 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("pipeline.state",),
     ("pipeline.stages",),
     ("pipeline.config",),
+    ("pipeline.importing",),
     ("pipeline.runner",),
     ("pipeline.cli", "pipeline.testing"),
     ("pipeline.__main__",),
@@ -40,7 +41,7 @@ LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
 # Pure rooms get bytes and time as arguments, so that a whole run can be simulated.
 # Failpoints are none: they make a process die where a test wants it, and do nothing else.
-PURE = tuple(room for level in LEVELS[:2] for room in level if room != "pipeline.failpoints")
+PURE = (*(room for level in LEVELS[:2] for room in level if room != "pipeline.failpoints"), "pipeline.importing")
 IMPURE_MODULES = (
     *("asyncio", "http", "multiprocessing", "os", "select", "selectors", "signal", "socket", "sqlite3", "ssl"),
     *("subprocess", "threading", "time", "urllib.request"),
@@ -64,7 +65,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "lxml": ("pipeline.stages",),
     "selectolax": ("pipeline.stages",),
     "pydantic": ("pipeline.stages", "pipeline.config", "pipeline.cli"),
-    "yaml": ("pipeline.config",),
+    "yaml": ("pipeline.config", "pipeline.importing"),
     "click": ("pipeline.cli", "pipeline.__main__"),
     "rich": ("pipeline.cli",),
     "plugins": (),

@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "pipeline.cli.check:check",
     "diff": "pipeline.cli.diff:diff",
     "fetch": "pipeline.cli.fetch:fetch",
+    "import": "pipeline.cli.import_:import_",
     "items": "pipeline.cli.items:items",
     "plugin": "pipeline.cli.plugin:plugin",
     "publish": "pipeline.cli.publish:publish",

@@ -229,18 +229,19 @@ def _call(node: ast.Call) -> Expression:
     if name == "matches":
         return _matches(*node.args)
     if name in {"exists", "field"}:
-        get = _field(_literal(node.args[0]))
+        get = _named(node.args[0])
         return get if name == "field" else lambda item: get(item) not in (None, "", [], {})
     parts = [_build(part) for part in node.args]
     return lambda item: function(*(part(item) for part in parts))
 
 
-def _literal(node: ast.expr) -> str:
-    """A field's name, with or without quotes."""
+def _named(node: ast.expr) -> Expression:
+    """A field by its name, with or without quotes; in quotes even one called `type`."""
     if isinstance(node, ast.Name):
-        return node.id
+        return _field(node.id)
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
+        name = node.value
+        return lambda item: item.get(name)
     raise _Refused(node, "a field's name must stand here")
 
 

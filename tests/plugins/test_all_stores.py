@@ -29,6 +29,7 @@ from pipeline.errors import StorageError
 from pipeline.failpoints import VARIABLE, arm
 from pipeline.stages.stores import BoundStore, sweep
 from plugins.store.csv import Csv
+from plugins.store.feed import Feed
 from plugins.store.jsonl import JsonLines
 from plugins.store.sqlite import Sqlite
 
@@ -48,9 +49,11 @@ class Case:
 
     def store(self, folder: Path, run: str = RUN) -> BoundStore:
         info = RunInfo(run, datetime(2024, 5, 1, tzinfo=UTC), "demo", logging.getLogger("test"))
-        options = {"key": ["k"]} if self.write == "merge" else {}
+        options: dict[str, Any] = {"key": ["k"]} if self.write == "merge" else {}
         if self.make is Csv and self.write == "append":
             options = {"columns": ["k", "title", "price"]}
+        if self.make is Feed:
+            options = {"link": "https://books.example/"}
         store = self.make(folder / self.file, run=info, write=self.write, **options)
         hooks = {"store_items": store.store_items, "commit": lambda _: store.commit(), "abort": lambda _: store.abort()}
         return BoundStore(self.file, hooks, path=store.path)
@@ -76,6 +79,7 @@ FILES = [
     Case(JsonLines, "append", "x.jsonl"),
     Case(Csv, "replace", "x.csv"),
     Case(Csv, "append", "x.csv"),
+    Case(Feed, "replace", "x.xml"),
 ]
 TABLES = [Case(Sqlite, write, "x.db") for write in ("replace", "merge", "append")]
 

@@ -66,6 +66,7 @@ number(digits) == 12.5 and number(stock) == 3 and number(title) == null
 exists(price) and exists('price') and not exists(none) and not exists(empty) and not exists(nothing)
 field('list-price') == 60 and field('class') == "A"
 field(price) > 1
+field('type') == null and not exists('type') and field(type) == 'book'
 len == 7
 true and not false and null == None and True
 none == null and nothing == null and price != null
