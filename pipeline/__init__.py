@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pipeline.errors import SelectorError as SelectorError
     from pipeline.model import Drop as Drop
     from pipeline.model import Item as Item
+    from pipeline.model import Reply as Reply
     from pipeline.model import Request as Request
     from pipeline.runner.api import run as run
     from pipeline.stages.css import Selector as Selector
     from pipeline.stages.css import compiled as compiled
+    from pipeline.stages.hookspecs import HOOK_API as HOOK_API
     from pipeline.stages.hookspecs import hookimpl as hookimpl
     from pipeline.stages.page import Page as Page
     from pipeline.stages.page import RunInfo as RunInfo
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "HOOK_API",
     "ConfigError",
     "Drop",
     "Element",
@@ -39,6 +42,7 @@ __all__ = [
     "Page",
     "ParseError",
     "Registry",
+    "Reply",
     "Request",
     "RunInfo",
     "Secret",
@@ -52,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "HOOK_API": "pipeline.stages.hookspecs",
     "ConfigError": "pipeline.errors",
     "Drop": "pipeline.model",
     "Element": "pipeline.stages.tree",
@@ -60,6 +65,7 @@ _HOMES = {
     "Page": "pipeline.stages.page",
     "ParseError": "pipeline.errors",
     "Registry": "pipeline.stages.registry",
+    "Reply": "pipeline.model",
     "Request": "pipeline.model",
     "RunInfo": "pipeline.stages.page",
     "Secret": "pipeline.stages.typed",

@@ -18,7 +18,6 @@ WITHOUT_EFFECT = frozenset(
         "fetch.conditional",
         "seeds.*.sitemap",
         "seeds.*.feed",
-        "pages.*.fetcher",
         "pages.*.revisit",
         "field.xpath",
         "field.json",

@@ -27,6 +27,7 @@ from pipeline.model import Failure, Fault, PackedPage, PageJob, PageResult, Requ
 from pipeline.packing import MARK, unpack_some
 from pipeline.runner.books import Books, add
 from pipeline.runner.credentials import Credentials
+from pipeline.runner.fetchers import OwnFetchers
 from pipeline.runner.memory import resident
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
@@ -79,6 +80,7 @@ class Engine:
         limits: Limits,
         strict: bool = False,
         random: Random | None = None,
+        own: OwnFetchers | None = None,
     ) -> None:
         self.loop = loop
         self.fetcher = fetcher
@@ -86,6 +88,7 @@ class Engine:
         self.robots = robots
         self.redirector = redirector
         self.pool = pool
+        self.own = own  # fetchers of plugins, where page rules name some
         self.recorder = recorder
         self.books: Books = recorder.books
         self._robots_before = self.books.robots_requests
@@ -150,7 +153,7 @@ class Engine:
         """Let the state take what is ripe; if it cannot, nothing that happens from now on could be kept."""
         self.books.robots_requests = self._robots_before + self.robots.requests
         self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy)
-        broken = self.recorder.error or self.pool.error
+        broken = self.recorder.error or self.pool.error or (self.own.pool.error if self.own else None)
         if broken is not None and self.error is None:
             self.error = broken
             self.stopped = self.stopped or "error"
@@ -163,6 +166,10 @@ class Engine:
 
     def _take_fetched(self) -> None:
         done = self.fetcher.done
+        if self.own is not None:
+            for outcome, charge in self.own.take():
+                self._charge(charge, outcome.request.url)
+                done.append(outcome)
         while done:
             outcome = done.popleft()
             if not self.robots.take(outcome, self.loop.now):
@@ -294,7 +301,7 @@ class Engine:
     def _room(self) -> bool:
         return (
             self.stopped is None
-            and self.fetcher.room > 0
+            and self.fetcher.room > (0 if self.own is None else self.own.pool.busy)
             and self.pool.waiting_bytes < WAITING_BYTES
             and self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
             and not self._cap_reached()
@@ -326,11 +333,16 @@ class Engine:
         self._credentials.put_on(request)
         self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url))
         self.books.requests += 1
-        self.fetcher.start(request)
+        if self.own is not None and self.own.wants(request):
+            self.own.start(request)
+        else:
+            self.fetcher.start(request)
 
     def _set_timer(self) -> None:
         """One timer for the next moment at which something may start."""
         times = [self.recorder.next_time()]
+        if self.own is not None and self.own.pool.done:  # brought at once, in this very process
+            times.append(self.loop.now)
         if self.stopped is None:
             times.append(self.robots.next_time())
         if self._room():
