@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from pipeline.errors import SelectorError as SelectorError
     from pipeline.model import Drop as Drop
     from pipeline.model import Item as Item
+    from pipeline.model import Reply as Reply
     from pipeline.model import Request as Request
     from pipeline.model import Source as Source
     from pipeline.runner.api import run as run
     from pipeline.stages.css import Selector as Selector
     from pipeline.stages.css import compiled as compiled
+    from pipeline.stages.hookspecs import HOOK_API as HOOK_API
     from pipeline.stages.hookspecs import hookimpl as hookimpl
     from pipeline.stages.known import KnownFields as KnownFields
     from pipeline.stages.known import unknown_fields as unknown_fields
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "HOOK_API",
     "ConfigError",
     "Drop",
     "Element",
@@ -44,6 +47,7 @@ __all__ = [
     "Page",
     "ParseError",
     "Registry",
+    "Reply",
     "Request",
     "RunInfo",
     "Secret",
@@ -60,6 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "HOOK_API": "pipeline.stages.hookspecs",
     "ConfigError": "pipeline.errors",
     "Drop": "pipeline.model",
     "Element": "pipeline.stages.tree",
@@ -69,6 +74,7 @@ _HOMES = {
     "Page": "pipeline.stages.page",
     "ParseError": "pipeline.errors",
     "Registry": "pipeline.stages.registry",
+    "Reply": "pipeline.model",
     "Request": "pipeline.model",
     "RunInfo": "pipeline.stages.page",
     "Secret": "pipeline.stages.typed",

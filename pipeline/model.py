@@ -70,6 +70,14 @@ class Response(msgspec.Struct):
         return header(self.headers, name)
 
 
+class Reply(msgspec.Struct):
+    """What a registered fetcher answers: a body without content coding (a text becomes UTF-8), status, headers."""
+
+    body: bytes | str = b""
+    status: int = 200
+    headers: Mapping[str, str] | Headers = {}
+
+
 class Failure(msgspec.Struct):
     """An attempt that gave no whole answer: the error, the connection state in which it happened, seconds spent.
 
@@ -196,6 +204,19 @@ class PageResult(msgspec.Struct):
     incomplete: str = ""  # of a source: why not all of it was read
     noindex: bool = False  # the page asks not to be kept
     nofollow: int = 0  # links left out because the page asks not to follow them
+
+
+class Brought(msgspec.Struct, omit_defaults=True):
+    """A `Reply` as it comes out of a pool, or why there is none: a fault of the plugin, or `failure`: the kind of fetch
+    error (`timeout`, `connect`, `too_large`) and a message.
+    """
+
+    status: int = 0
+    headers: Headers = []
+    body: bytes = b""
+    fault: Fault | None = None
+    failure: tuple[str, str] | None = None
+    seconds: dict[str, float] = {}  # plugin -> time spent in its hook
 
 
 class PackedPage(msgspec.Struct, omit_defaults=True):

@@ -68,7 +68,7 @@ def pack(result: PageResult) -> PackedPage:
     )
 
 
-Carrier = TypeVar("Carrier", Request, PageJob)
+Carrier = TypeVar("Carrier", bound=Request | PageJob)
 
 
 def carrying(message: Carrier) -> Carrier:

@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -115,24 +114,26 @@ def test_the_docs_say_which_keys_have_no_effect_yet() -> None:
 OUR_WORDS = {"write", "items", "page"}  # parameters of factories, but told of with the entries of stores and seeds
 
 
-def bundled_components() -> dict[str, set[str]]:
-    """Name to options, for all components and plugins that come along, but `fields`: its options are `pages`."""
-    found: dict[str, set[str]] = {}
+def bundled_components() -> dict[tuple[str, str], set[str]]:
+    """(name, kind) to options, of all components and plugins that come along but `fields`: its options are `pages`."""
+    found: dict[tuple[str, str], set[str]] = {}
     for entry in importlib.metadata.distribution("hookline").entry_points.select(group="hookline"):
         module = importlib.import_module(entry.value)
-        registered: dict[str, Any] = {}
+        registered: dict[tuple[str, str], Any] = {}
         if hasattr(module, "register"):
-            kinds = ("parser", "filter", "store", "seeds", "fetcher")
-            module.register(SimpleNamespace(**dict.fromkeys(kinds, registered.__setitem__)))
-        for name, factory in (registered or {entry.name: module.Plugin}).items():
-            found[name] = set(inspect.signature(factory).parameters) - {"run"} - OUR_WORDS
-    return {name: options for name, options in found.items() if name != "fields"}
+            registry = pipeline.Registry()
+            module.register(registry)
+            registered = {(one.name, one.kind): one.factory for one in registry.components.values()}
+        for key, factory in (registered or {(entry.name, "plugin"): module.Plugin}).items():
+            found[key] = set(inspect.signature(factory).parameters) - {"run"} - OUR_WORDS
+    return {key: options for key, options in found.items() if key[0] != "fields"}
 
 
 def test_every_bundled_component_is_documented_with_its_options(installed: str) -> None:
     assert installed
     table = read("config.md").partition("| bundled |")[2].partition("\n\n")[0]
-    cells = {row[0].strip("`"): row[2] for row in rows(f"| bundled |{table}") if row[0].startswith("`")}
+    lines = [row for row in rows(f"| bundled |{table}") if row[0].startswith("`")]
+    cells = {(row[0].strip("`"), row[1].partition(",")[0]): row[2] for row in lines}
     known = bundled_components()
     assert set(cells) == set(known)
     told = {name: set(re.findall(r"`(\w+)`", text)) for name, text in cells.items()}
@@ -254,12 +255,50 @@ def hook_signatures() -> dict[str, str]:
 def hook_sections() -> dict[str, str]:
     """`name(arguments)` to its section in docs/plugins.md."""
     return {
-        title: body for title, body in sections(read("plugins.md"), "###").items() if re.fullmatch(r"\w+\(.*\)", title)
+        title: body.partition("\n## ")[0]
+        for title, body in sections(read("plugins.md"), "###").items()
+        if re.fullmatch(r"\w+\(.*\)", title)
     }
 
 
 def test_every_hook_is_documented_with_its_signature_and_no_other() -> None:
     assert set(hook_sections()) == set(hook_signatures().values())
+
+
+def test_the_menu_is_that_of_the_specifications() -> None:
+    """Every hook has its row, in the order in which a run comes upon them, with its kind and process."""
+    from pipeline.stages.hookspecs import HOOKS, HookSpecs, signature
+
+    menu = [row for row in rows(sections(read("plugins.md"), "##")["Menu"]) if row[0].startswith("`")]
+    assert sorted(row[0].strip("`") for row in menu) == sorted(map(signature, HOOKS))
+    for name, kind, where, *_ in menu:
+        doc = getattr(HookSpecs, name.strip("`").partition("(")[0]).__doc__
+        process = re.search(r"(Parent|Worker|Store|Fetch)(?= process|,)|every process", doc)
+        assert doc.lower().startswith(kind), name
+        assert (process and process[0].lower().removeprefix("every process")[:5] in where) or where == "all", name
+
+
+def test_the_names_of_the_test_kit_are_told() -> None:
+    from pipeline import testing
+
+    told = set(re.findall(r"`(\w+)", sections(read("plugins.md"), "##")["A test kit"]))
+    assert set(testing.__all__) - told <= {"Answer", "Parsed", "RunResult"}, (
+        "what these are is said with what gives them"
+    )
+
+
+def test_the_example_of_the_test_kit_passes(
+    tmp_path: Path, fake_site: Any, run_config: Callable[..., Any], installed: str
+) -> None:
+    assert installed
+    space: dict[str, Any] = {}
+    exec(blocks(sections(read("plugins.md"), "##")["A test kit"], "python")[0], space)
+    space["test_a_run"](fake_site, run_config)
+    rules = [name for name in dir(space["TestMyStore"]) if name.startswith("test_")]
+    for name in rules:
+        (tmp_path / name).mkdir()
+        getattr(space["TestMyStore"](), name)(tmp_path / name)
+    assert len(rules) > 5
 
 
 def blocks(text: str, language: str) -> list[str]:

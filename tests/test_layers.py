@@ -34,7 +34,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("pipeline.config",),
     ("pipeline.importing",),
     ("pipeline.runner",),
-    ("pipeline.cli", "pipeline.testing"),
+    ("pipeline.testing",),
+    ("pipeline.cli",),
     ("pipeline.__main__",),
 )
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
@@ -58,7 +59,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "httptools": ("pipeline.fetch.http1",),
     "ssl": ("pipeline.fetch",),
     "socket": ("pipeline.fetch", "pipeline.workers", "pipeline.testing"),
-    "sqlite3": ("pipeline.state",),
+    "sqlite3": ("pipeline.state", "pipeline.testing"),
     "pluggy": ("pipeline.stages",),
     "bs4": ("pipeline.stages",),
     "soupsieve": ("pipeline.stages",),

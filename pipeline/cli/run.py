@@ -25,6 +25,7 @@ from pipeline.runner.summary import worst
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Fetch at most N pages.")
 @click.option("--only", metavar="GLOB", help="Follow only links whose path fits GLOB, or re:REGEX; seeds are fetched.")
 @click.option("--dry-run", is_flag=True, help="Fetch, parse and filter; write no output. With -o - items are printed.")
+@click.option("--trace-hooks", "trace", metavar="FILE", help="Tell of each call of a hook in FILE; - is stderr.")
 @run_flags
 def run(
     *,
@@ -35,18 +36,32 @@ def run(
     limit: int | None,
     only: str | None,
     dry_run: bool,
+    trace: str | None,
     **flags: Any,
 ) -> None:
     """Run each CONFIG: crawl, check, publish. A directory means every *.yaml in it that does not start with _.
 
     A run that was interrupted goes on. The exit code is the verdict; see docs/commands.md for the table.
     """
-    runner = Runner.of(flags, fresh=fresh, full_refresh=full_refresh, limit=limit, only=_pattern(only), dry_run=dry_run)
+    runner = Runner.of(
+        flags,
+        fresh=fresh,
+        full_refresh=full_refresh,
+        limit=limit,
+        only=_pattern(only),
+        dry_run=dry_run,
+        trace=_place(trace),
+    )
     files = expand(configs)
     found = load_many(files, overrides=parse_overrides(overrides))
     if len(found) > 1 and (flags["output"] or flags["report"]):
         raise click.UsageError("-o and --report write one file and go with one config only")
     sys.exit(_run_all(runner, files, one_name_each(found)))
+
+
+def _place(trace: str | None) -> str | None:
+    """Where `--trace-hooks` writes, whatever folder a plugin goes to."""
+    return trace if trace in (None, "-") else str(Path(trace).absolute())
 
 
 def _run_all(runner: Runner, files: Sequence[Path], found: Sequence[Loaded | ConfigError]) -> int:

@@ -20,6 +20,7 @@ from pipeline.packing import pack, unpack_links
 from pipeline.runner.build import new_run, normaliser
 from pipeline.runner.client import Fetched
 from pipeline.runner.engine import page_fate
+from pipeline.runner.fetchers import fetch_by_hand
 from pipeline.runner.fetching import client_for
 from pipeline.runner.plugging import load_host
 from pipeline.stages.jobs import RuleBook
@@ -46,8 +47,11 @@ def try_page(config: Path, url: str, overrides: tuple[str, ...], page: str | Non
     if request.page is None:
         known = ", ".join(loaded.config.rules())
         raise ConfigError([Problem(None, url, "no page rule fits this URL", f"name one with --page: {known}")])
-    with client_for(loaded, [request.url]) as client:
-        fetched = client.fetch([request])[0]
+    if request.page in host.fetchers:
+        fetched = fetch_by_hand(host.fetchers, request, loaded.config.fetch.max_body)
+    else:
+        with client_for(loaded, [request.url]) as client:
+            fetched = client.fetch([request])[0]
     if fetched.outcome != "fetched" or fetched.body is None:
         say([printable(f"{url}: {fetched.outcome}: {fetched.error or ''}")])
         sys.exit(4)

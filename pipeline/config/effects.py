@@ -15,7 +15,6 @@ from pipeline.errors import Problem
 
 WITHOUT_EFFECT = frozenset(
     (
-        "pages.*.fetcher",
         "notify",
         "archive",
         "tests",

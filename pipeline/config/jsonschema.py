@@ -6,23 +6,36 @@ components, numbers where text is wanted, and `${NAME}` where anything else is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from pipeline.config.entries import SeedEntry, StageEntry
+from pipeline.config.entries import FilterEntry, ParseEntry, PluginEntry, SeedEntry, StageEntry, StoreEntry
+from pipeline.config.rules import PageRule
 from pipeline.config.schema import Config
 from pipeline.config.values import DURATION_PATTERN, PERCENT_PATTERN, Model
 
+if TYPE_CHECKING:
+    from pipeline.stages.describing import Described
+
 Schema = dict[str, Any]
 
+SECTIONS: dict[type[StageEntry], str] = {
+    PluginEntry: "plugins",
+    ParseEntry: "parse",
+    FilterEntry: "filter",
+    StoreEntry: "store",
+}
 _SUBSTITUTION: Schema = {"type": "string", "pattern": r"\$\{"}
 
 
-def json_schema() -> Schema:
-    """The schema as plain data (JSON Schema 2020-12)."""
+def json_schema(components: Iterable[Described] = ()) -> Schema:
+    """The schema as plain data (JSON Schema 2020-12), with the options of these components."""
+    known: dict[str, Schema] = {}
+    for one in components:
+        known.setdefault(one.section, {})[one.name] = _options(one)
     schema = Config.model_json_schema(by_alias=True)
     models = {model.__name__: model for model in _models(Model)}
-    definitions: Schema = {name: _accepting(models[name], body) for name, body in schema.pop("$defs").items()}
+    definitions: Schema = {name: _accepting(models[name], body, known) for name, body in schema.pop("$defs").items()}
     body = _widen(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -38,15 +51,21 @@ def _models(model: type[Model]) -> Iterator[type[Model]]:
         yield from _models(child)
 
 
-def _accepting(model: type[Model], body: Schema) -> Schema:
+def _accepting(model: type[Model], body: Schema, known: dict[str, Schema]) -> Schema:
     """The long form of a model, and beside it the short ones."""
     properties: Schema = body["properties"]
     if issubclass(model, StageEntry):
-        return _entry(body, {word: properties[word] for word in model.extra_words})
+        words = {word: properties[word] for word in model.extra_words}
+        return _entry(body, words, known.get(SECTIONS.get(model, ""), {}))
+    if issubclass(model, PageRule):
+        named = {"type": "object", "properties": known.get("fetcher", {}), "minProperties": 1, "maxProperties": 1}
+        fetcher = {name: value for name, value in properties["fetcher"].items() if name in ("default", "description")}
+        whole = {**properties, "fetcher": {**fetcher, "anyOf": [{"type": "string"}, named]}}
+        return {**body, "properties": whole}
     if issubclass(model, SeedEntry):
         words = {name: value for name, value in properties.items() if name not in ("name", "options")}
         url = {**body, "properties": words, "required": ["url"]}
-        component = _entry(body, {"page": properties["page"]})
+        component = _entry(body, {"page": properties["page"]}, known.get("seeds", {}))
         return {**component, "anyOf": [url, *component["anyOf"]]}
     if not model.short_form:
         return body
@@ -55,10 +74,28 @@ def _accepting(model: type[Model], body: Schema) -> Schema:
     return {"description": body.get("description", ""), "anyOf": [lone, body]}
 
 
-def _entry(body: Schema, words: Schema) -> Schema:
-    """A component by name, alone or with options; our words may stand beside it."""
-    named = {"type": "object", "properties": words, "additionalProperties": True, "minProperties": 1}
+def _entry(body: Schema, words: Schema, components: Schema) -> Schema:
+    """A component by name, alone or with options; our words may stand beside it or among them."""
+    options = {
+        name: {**one, "anyOf": [_with_words(part, words) for part in one["anyOf"]]} for name, one in components.items()
+    }
+    named = {"type": "object", "properties": {**options, **words}, "additionalProperties": True, "minProperties": 1}
     return {"description": body.get("description", ""), "anyOf": [{"type": "string"}, named]}
+
+
+def _options(one: Described) -> Schema:
+    """What may stand behind a component's name: its options by name, the first one's value, or nothing."""
+    whole = {"type": "object", "properties": one.properties, "additionalProperties": one.open}
+    if one.required:
+        whole["required"] = one.required
+    choices: list[Schema] = [whole] if one.required else [whole, {"type": "null"}]
+    if one.first and not set(one.required) - {one.first}:
+        choices.append({name: value for name, value in one.properties[one.first].items() if name != "default"})
+    return {"description": one.text, "anyOf": choices}
+
+
+def _with_words(part: Schema, words: Schema) -> Schema:
+    return {**part, "properties": {**words, **part["properties"]}} if "properties" in part else part
 
 
 def _widen(schema: Any) -> Any:

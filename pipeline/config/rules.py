@@ -283,10 +283,11 @@ class PageRule(Model):
     follow: list[FollowRule] = setting([], "Links that are followed; a text is short for {css: text}.")
 
     def dump(self) -> dict[str, Any]:
-        """The rule as plain data in long form: always match, parser, items and follow."""
+        """The rule as plain data in long form: always match, parser, fetcher, items and follow."""
         return {
             "match": self.match,
             "parser": self.parser,
+            "fetcher": self.fetcher,
             "items": [_dump_item(rule) for rule in self.items],
             "follow": [_dump_follow(rule) for rule in self.follow],
         }

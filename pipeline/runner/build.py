@@ -41,7 +41,7 @@ from pipeline.runner.fetching import (
     user_agent,
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
-from pipeline.runner.plugging import load_host, make_pool
+from pipeline.runner.plugging import load_host, make_fetchers, make_pool
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.revisits import Revisits
@@ -74,6 +74,7 @@ class Options:
     detailed_exit_code: bool = False  # 10 in place of 0 if data changed
     full_refresh: bool = False  # ask for every page as if it had never been seen
     workers: int | None = None
+    trace: str | None = None  # a file, or - for stderr, that is told of every call of a hook
     retry: str | None = None  # fetch again what failed in the last run: "" for all of it, else a fate or a plugin
 
     @property
@@ -118,6 +119,8 @@ class Job:
         """Let go of workers, sockets and the selector."""
         if self.engine is not None:
             self.engine.pool.close()
+            if self.engine.own is not None:
+                self.engine.own.pool.close()
         self.network.close()
 
 
@@ -129,12 +132,12 @@ def build(
     `stores` are written to beside the config's; `tap` gets each item as it comes.
     """
     config = loaded.config
-    host = load_host(loaded, run, output=options.output, dry_run=options.dry_run)
+    host = load_host(loaded, run, output=options.output, dry_run=options.dry_run, trace=options.trace)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
     scope, published = make_scope(config, seeds, options.only), Published()
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
-    summary.notes = [str(note) for note in reminders(loaded, seeds)]
+    summary.notes = [str(note) for note in [*reminders(loaded, seeds), *host.deprecations]]
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
     credentials = make_credentials(config.fetch)
     for seed in seeds:
@@ -205,6 +208,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         limits=limits(config, options),
         strict=options.strict,
         random=random,
+        own=make_fetchers(job.loaded, job.host, job.network.loop, workers=options.workers),
     )
     return job.engine
 

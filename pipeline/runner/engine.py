@@ -28,6 +28,7 @@ from pipeline.packing import MARK, unpack_some
 from pipeline.runner.books import Books
 from pipeline.runner.budget import Budget
 from pipeline.runner.credentials import Credentials
+from pipeline.runner.fetchers import OwnFetchers
 from pipeline.runner.memory import resident
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.runner.politeness import Advice, HostManners
@@ -86,6 +87,7 @@ class Engine:
         limits: Limits,
         strict: bool = False,
         random: Random | None = None,
+        own: OwnFetchers | None = None,
     ) -> None:
         self.loop = loop
         self.fetcher = fetcher
@@ -94,6 +96,7 @@ class Engine:
         self._sources = sources
         self.redirector = redirector
         self.pool = pool
+        self.own = own  # fetchers of plugins, where page rules name some
         self.recorder = recorder
         self.revisits = revisits
         self.books: Books = recorder.books
@@ -167,7 +170,7 @@ class Engine:
         self.books.robots_requests = self._robots_before + self.robots.requests
         unsettled = self.revisits.unsettled if self.revisits is not None else 0
         self.recorder.tick(self.loop.now, len(self._fetching) + self.pool.busy + self._sources.busy + unsettled)
-        broken = self.recorder.error or self.pool.error
+        broken = self.recorder.error or self.pool.error or (self.own.pool.error if self.own else None)
         if broken is not None and self.error is None:
             self.error = broken
             self.stopped = self.stopped or "error"
@@ -182,6 +185,10 @@ class Engine:
 
     def _take_fetched(self) -> None:
         done = self.fetcher.done
+        if self.own is not None:
+            for outcome, charge in self.own.take():
+                self._charge(charge, outcome.request.url)
+                done.append(outcome)
         while done:
             outcome = done.popleft()
             if not self.robots.take(outcome, self.loop.now):
@@ -254,10 +261,7 @@ class Engine:
         while done:
             (flight, response), page = done.popleft()
             hit("after_parse")
-            error = self._budget.charge(page, flight.entry.request.url)
-            if error is not None and self.error is None:
-                self.error = error
-                self.stop(self._budget.why)
+            self._charge(page, flight.entry.request.url)
             fate, detail = page_fate(page)
             if fate == "fetched" and page.refresh is not None:
                 self.redirector.follow(flight.entry, 302, page.refresh, flight.cookies, self.loop.now)
@@ -269,6 +273,12 @@ class Engine:
             if fate == "fetched":
                 self.recorder.keep(flight.entry, response, page)
                 self._follow(flight.entry, page)
+
+    def _charge(self, page: PackedPage, url: str) -> None:
+        error = self._budget.charge(page, url)
+        if error is not None and self.error is None:
+            self.error = error
+            self.stop(self._budget.why)
 
     def _follow(self, entry: Entry, page: PackedPage) -> None:
         """Give the frontier the links of a page. Most are known, and those are never unpacked."""
@@ -302,9 +312,10 @@ class Engine:
             revisits.ask()
 
     def _room(self) -> bool:
+        connections = self.fetcher.room - (0 if self.own is None else self.own.pool.busy)
         return (
             self.stopped is None
-            and (self.fetcher.room > 0 if self.revisits is None else self.revisits.room(self.fetcher.room))
+            and (connections > 0 if self.revisits is None else self.revisits.room(connections))
             and self.pool.waiting_bytes < WAITING_BYTES
             and self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
             and not self._cap_reached()
@@ -348,11 +359,16 @@ class Engine:
         self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url), conditional)
         self.books.requests += 1
         self.books.source_requests += request.source is not None
-        self.fetcher.start(request, keep=KEEP if request.source is not None else None)
+        if self.own is not None and self.own.wants(request):
+            self.own.start(request)
+        else:
+            self.fetcher.start(request, keep=KEEP if request.source is not None else None)
 
     def _set_timer(self) -> None:
         """One timer for the next moment at which something may start."""
         times = [self.recorder.next_time()]
+        if self.own is not None and self.own.pool.done:  # brought at once, in this very process
+            times.append(self.loop.now)
         if self.stopped is None:
             times.append(self.robots.next_time())
             times.append(self.loop.now if self._sources.busy else None)

@@ -16,7 +16,7 @@ import msgspec
 from pipeline.config.loader import Loaded
 from pipeline.stages.host import Host
 
-MAKERS = ("plugins", "parse", "filter")  # the sections whose plugins have a say in items
+MAKERS = ("plugins", "parse", "filter", "fetcher")  # the sections whose plugins have a say in items
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode  # in the order of the file, which decides that of fields
 

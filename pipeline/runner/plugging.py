@@ -11,7 +11,12 @@ from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
 from pipeline.config.loader import Loaded
 from pipeline.config.schema import Config
 from pipeline.fetch.loop import Loop
+from pipeline.model import Brought
+from pipeline.runner.credentials import is_secret
+from pipeline.runner.fetchers import OwnFetchers
 from pipeline.runner.fetching import user_agent
+from pipeline.stages.fetchers import JOB as FETCH_JOB
+from pipeline.stages.fetchers import bringer
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.page import RunInfo
@@ -21,24 +26,43 @@ from pipeline.stages.worker import JOB, WorkerSetup, packed
 from pipeline.workers.inline import InlinePool, Pool
 from pipeline.workers.pool import WorkerPool
 
+OURS = "selectors"  # the fetch stage's name among fetchers
 MOST = 8  # worker processes that `auto` stands for
 SUMMARY = "pipeline.runner.summary:Summary"  # what stores get when they commit
 
 
-def load_host(loaded: Loaded, run: RunInfo, *, output: Path | None = None, dry_run: bool = False) -> Host:
+def load_host(
+    loaded: Loaded, run: RunInfo, *, output: Path | None = None, dry_run: bool = False, trace: str | None = None
+) -> Host:
     """Find, load and check every plugin that the config names."""
     config = loaded.config
     store = [] if dry_run else store_uses(config, output)
-    return Host.load(
+    host = Host.load(
         plugins=uses("plugins", config.plugins),
         rules=config.rules(),
         parse=uses("parse", config.parse),
         filter=uses("filter", config.filter),
         store=store,
         seeds=[_seed_use(index, seed) for index, seed in enumerate(config.seeds) if seed.name is not None],
+        fetchers=fetcher_uses(config),
         locate=loaded.locate,
         run=run,
     )
+    if trace is not None:
+        host.trace(trace)
+    return host
+
+
+def fetcher_uses(config: Config) -> list[Use]:
+    """The page rules' own fetchers: `fetcher: NAME` or `fetcher: {NAME: OPTIONS}`."""
+    found: list[Use] = []
+    for rule, page in config.pages.items():
+        given, key = page.fetcher, ("pages", rule, "fetcher")
+        if isinstance(given, dict):
+            found.extend(Use(name=name, options=options, key=(*key, name)) for name, options in given.items())
+        elif given != OURS:
+            found.append(Use(name=given, key=key))
+    return found
 
 
 def store_uses(config: Config, output: Path | None) -> list[Use]:
@@ -98,6 +122,7 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         rules=config.rules(),
         locate=loaded.locate,
         run=host.run,
+        trace=host.tracer.target if host.tracer else "",
         strip_params=normalize.strip_params,
         sort_params=normalize.sort_params,
         max_body=config.fetch.max_body,
@@ -112,6 +137,42 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         page_time=limits.page_time,
         page_memory=limits.page_memory,
     )
+
+
+def make_fetchers(loaded: Loaded, host: Host, loop: Loop, *, workers: int | None) -> OwnFetchers | None:
+    """The page rules' own fetchers, in processes apart from those that parse: they may block. None if there are none.
+
+    With `workers: 0`, which somebody has chosen, they run in this very process.
+    """
+    if not host.fetchers:
+        return None
+    config = loaded.config
+    given = config.workers if workers is None else workers
+    usual = {name: value for name, value in config.fetch.headers.items() if not is_secret(name)}
+    headers = {"User-Agent": user_agent(config.fetch), **usual}
+    if given == 0:
+        return OwnFetchers(host.fetchers, InlinePool(bringer(host.fetchers, config.fetch.max_body)), headers)
+    setup = WorkerSetup.of(
+        plugins=uses("plugins", config.plugins),
+        fetchers=fetcher_uses(config),
+        rules={},
+        locate=loaded.locate,
+        run=host.run,
+        trace=host.tracer.target if host.tracer else "",
+        max_body=config.fetch.max_body,
+    )
+    limits = config.limits
+    pool = WorkerPool(
+        loop,
+        job=FETCH_JOB,
+        setup=setup.encode(),
+        processes=max(processes(given), 1),
+        page_time=limits.page_time,
+        page_memory=limits.page_memory,
+        in_flight=1,  # they wait for others, so no page may wait behind another
+        answer=Brought,
+    )
+    return OwnFetchers(host.fetchers, pool, headers)
 
 
 def make_stager(
@@ -129,6 +190,7 @@ def make_stager(
         rules={},
         locate=loaded.locate,
         run=host.run,
+        trace=host.tracer.target if host.tracer else "",
     )
     return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY))
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
 from typing import Any, Final
 
-from pipeline.errors import OptionError
+from pipeline.errors import OptionError, Problem
 from pipeline.stages.faults import describe, file_of
 from pipeline.stages.hookspecs import signature
 from pipeline.stages.loading import Catalogue, LoadError, Source, is_path, nearest
 from pipeline.stages.options import Given, build
 from pipeline.stages.page import RunInfo
 from pipeline.stages.places import KeyPath, Problems
-from pipeline.stages.registry import SECTIONS, Component, Registry
+from pipeline.stages.registry import SECTIONS, TO_COME, Component, Registry
 from pipeline.stages.validate import Marked, hooks_of
 
 NATIVE: Final[dict[str, tuple[str, ...]]] = {
@@ -29,6 +29,7 @@ NATIVE: Final[dict[str, tuple[str, ...]]] = {
     "filter": ("process_item", "admit"),
     "store": ("store_items", "commit", "abort"),
     "seeds": ("seeds",),
+    "fetcher": ("fetch",),
 }
 """Section -> the hooks that belong there. An object named in a section must have the first or, if any, the second."""
 
@@ -100,6 +101,7 @@ class Assembly:
     def __init__(self, *, catalogue: Catalogue, problems: Problems, run: RunInfo) -> None:
         self.problems = problems
         self.placed: list[Placed] = []
+        self.notes: list[Problem] = []
         self._catalogue = catalogue
         self._run = run
         self._listed: list[Listed] = []
@@ -204,12 +206,14 @@ class Assembly:
             self._place_component(section, use, *self._components[kind, use.name])
             return
         listed = next((one for one in self._listed if use.name in (one.source.name, one.source.entry_point)), None)
-        if listed is not None:
+        if listed is not None and section != "fetcher":  # one object a page rule: a component makes them
             self._place_plugin(section, use, listed)
         elif use.name in self._failed:
             return
-        elif use.name in self._catalogue.points and not is_path(use.name):
+        elif self._catalogue.names(kind, use.name) and not is_path(use.name):
             self._place_entry_point(section, use, kind)
+        elif (kind, use.name) in TO_COME:
+            self.notes.append(self.problems.at(use.key, f"the {kind} {use.name} has no effect yet", _TO_COME))
         else:
             self._unknown(section, use, kind)
 
@@ -224,7 +228,7 @@ class Assembly:
 
     def _place_entry_point(self, section: str, use: Use, kind: str) -> None:
         try:
-            source = self._catalogue.load(use.name, self.problems.folder(use.key))
+            source = self._catalogue.load(self._catalogue.names(kind, use.name), self.problems.folder(use.key))
         except LoadError as error:
             self.problems.add(use.key, error.message, error.hint)
             return
@@ -241,7 +245,7 @@ class Assembly:
 
     def _unknown(self, section: str, use: Use, kind: str) -> None:
         known = [name for one, name in self._components if one == kind]
-        known += [one.source.name for one in self._listed] + list(self._catalogue.points)
+        known += [one.source.name for one in self._listed] + self._catalogue.known(kind)
         hint = nearest(use.name, known) or f"a {kind} is named by what a listed plugin or an entry point calls it"
         if is_path(use.name):
             stem = PureWindowsPath(use.name).stem
@@ -276,6 +280,10 @@ class Assembly:
             if built is None:
                 continue
             rest = self._split_hooks(listed, *built)
+            if any(hook.hook == "fetch" for hook in rest):
+                message = f"plugin {listed.source.name} has fetch, which only page rules can call for"
+                hint = "name the component: registry.fetcher(NAME, ...) in register, fetcher: NAME in the page rule"
+                self.problems.add(listed.use.key, message, hint)
             if rest:
                 make = self._maker(listed, options)
                 self.placed.append(
@@ -356,6 +364,9 @@ class Assembly:
     def _complain(self, key: KeyPath, mistakes: Sequence[Any]) -> None:
         for mistake in mistakes:
             self.problems.add(key, mistake.message, mistake.hint)
+
+
+_TO_COME: Final = "selectors bring these pages; a plugin may register one of that name"
 
 
 def _is_stray(source: Source, name: str) -> bool:

@@ -17,13 +17,19 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.model import Drop, Item, Request
+    from pipeline.model import Drop, Item, Reply, Request
     from pipeline.stages.page import Page, RunInfo
     from pipeline.stages.registry import Registry
 
 PROJECT: Final = "hookline"
 hookspec: Final = pluggy.HookspecMarker(PROJECT)
 hookimpl: Final = pluggy.HookimplMarker(PROJECT)
+
+HOOK_API: Final = (1, 0)
+"""Version of the hooks. The second number grows when a hook or an argument is added, which no plugin notices; the first
+when one is taken away, after at least one release in which `hookline check` said of each plugin that uses it what to
+write instead (`warn_on_impl`, `warn_on_impl_args`).
+"""
 
 VERDICTS: Final = ("ok", "blocked", "soft_404", "login")
 
@@ -57,6 +63,15 @@ class HookSpecs:
 
         `request` is a copy for this attempt; change it in place (None), or return a Request. What identifies a request
         (method, URL, body, page, carry) is settled by then. An exception ends the request as `failed:plugin`.
+        """
+
+    @hookspec
+    def fetch(self, request: Request) -> Reply:  # type: ignore[empty-body]
+        """One. Fetch process: bring the page of a rule whose `fetcher` names this component (`registry.fetcher`).
+
+        `request` has the headers that would be sent, cookies and Authorization among them. `TimeoutError` makes it
+        `failed:timeout`, `ConnectionError` `failed:connect`, and either may be tried again; any other exception, or
+        another answer, is `failed:plugin`. It may take `limits.page_time`; then its process is killed.
         """
 
     @hookspec
@@ -122,6 +137,18 @@ HOOKS: Final[dict[str, tuple[str, ...]]] = {
 
 GENERATORS: Final = frozenset({"parse", "seeds"})
 """Hooks whose implementation may be a generator: the host iterates the answer."""
+
+
+def deprecations(hook: str, arguments: tuple[str, ...]) -> list[str]:
+    """What the specification says against this hook, or against some of the arguments that are named."""
+    options = getattr(HookSpecs, hook).hookline_spec
+    whole, by_argument = options.get("warn_on_impl"), options.get("warn_on_impl_args") or {}
+    told = [f"{signature(hook)} will be taken away: {whole}"] if whole else []
+    return told + [
+        f"{hook}: its argument {name} will be taken away: {by_argument[name]}"
+        for name in arguments
+        if name in by_argument
+    ]
 
 
 def signature(hook: str) -> str:

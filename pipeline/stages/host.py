@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
@@ -23,13 +25,14 @@ from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.directives import Directives
 from pipeline.stages.faults import short
-from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs
+from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs, deprecations
 from pipeline.stages.jobs import MAX_BODY, PageRunner, RuleBook
 from pipeline.stages.links import copied
 from pipeline.stages.loading import Catalogue
 from pipeline.stages.page import RunInfo
 from pipeline.stages.places import Locate, Problems
 from pipeline.stages.stores import BoundStore
+from pipeline.stages.tracing import Tracer
 from pipeline.stages.typeflow import check_flow
 
 __all__ = ["Host", "Use", "stdout_guard"]
@@ -56,18 +59,20 @@ class Host:
         rules: Mapping[str, Mapping[str, Any]],
         run: RunInfo,
         problems: Problems,
-        fetchers: Mapping[str, Callable[..., Any]],
+        notes: Sequence[Problem] = (),
     ) -> None:
         self.run = run
-        self.fetchers = dict(fetchers)
         self.seconds: dict[str, float] = {}
         self.slow: dict[str, float] = {}  # plugin -> longest prepare_request over SLOW, in seconds
-        self.notes = _notes(placed, problems)
+        self.deprecations = _deprecations(placed, problems)
+        self.notes = [*notes, *self.deprecations, *_notes(placed, problems)]
         self._rules = rules
         self._problems = problems
         self._steps, self._owners = _register(placed)
+        self.fetchers = {str(self._owners[id(step)].use.key[1]): step for step in self._steps["fetch"]}  # by page rule
         self._page_items, self._single_items = self._split_at_single()
         self._single_used = False
+        self.tracer: Tracer | None = None
         self.stores = [_bound(place) for place in placed if any(hook.hook == "store_items" for hook in place.hooks)]
 
     @classmethod
@@ -80,11 +85,13 @@ class Host:
         filter: Sequence[Use] = (),  # noqa: A002 - the section's name
         store: Sequence[Use] = (),
         seeds: Sequence[Use] = (),
+        fetchers: Sequence[Use] = (),
         locate: Locate,
         run: RunInfo,
         catalogue: Catalogue | None = None,
     ) -> Host:
-        """Load what the config names and nothing else. `rules` are the page rules in long form.
+        """Load what the config names and nothing else. `rules` are the page rules in long form; the key of a use in
+        `fetchers` leads through its page rule: ("pages", RULE, "fetcher").
 
         Raises ConfigError with all problems, in the order of the file.
         """
@@ -97,16 +104,25 @@ class Host:
                 problems.add(use.key, f"{FIELDS} reads the page rules and always comes first", "remove it")
         others = [use for use in parse if use.name != FIELDS]
         sections = {"parse": [*declared, *others], "filter": filter, "store": store, "seeds": seeds}
+        sections["fetcher"] = fetchers
         with stdout_guard():
             assembly.assemble(plugins, sections)
             if not problems.found:
                 check_flow(assembly.placed, rules, problems, FIELDS)
         if problems.found:
             raise ConfigError(problems.in_order())
-        fetchers = {name: found[0].factory for (kind, name), found in assembly.components.items() if kind == "fetcher"}
-        return cls(assembly.placed, rules=rules, run=run, problems=problems, fetchers=fetchers)
+        return cls(assembly.placed, rules=rules, run=run, problems=problems, notes=assembly.notes)
 
     stdout_guard = staticmethod(stdout_guard)
+
+    def trace(self, target: str) -> None:
+        """Tell of every call of a hook from now on: at the end of the file `target`, or on stderr (`-`)."""
+        self.tracer = tracer = Tracer(target)
+        for hook, steps in self._steps.items():
+            for step in steps:
+                step.call = tracer.wrap(step.plugin, hook, step.call)
+        for store in self.stores:
+            store.note(partial(tracer.wrap, store.name))
 
     # --- once a run, in the parent -----------------------------------------------------------------------------------
 
@@ -248,6 +264,8 @@ class Host:
                 continue
             hook = place.hooks[0]
             call = adapt(getattr(place.make(), hook.attribute), hook.hook, hook.arguments)
+            if self.tracer is not None:
+                call = self.tracer.wrap(step.plugin, step.hook, call)
             steps.append(Step(step.plugin, step.hook, call, step.file, step.items))
         return steps
 
@@ -304,8 +322,10 @@ def _register(placed: Sequence[Placed]) -> tuple[dict[str, list[Step]], dict[int
     """Steps by hook in call order, and the place that each step (by id) belongs to."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecs)
-    for number, place in reversed(list(enumerate(placed))):
-        manager.register(_Holder(place), f"{number} {place.name}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # see `_deprecations`
+        for number, place in reversed(list(enumerate(placed))):
+            manager.register(_Holder(place), f"{number} {place.name}")
     manager.check_pending()
     steps: dict[str, list[Step]] = {}
     owners: dict[int, Placed] = {}
@@ -350,6 +370,16 @@ def _seeds_of(step: Step, page: str | None, run: RunInfo) -> Iterator[Request]:
 
 def _has_work(rule: Mapping[str, Any]) -> bool:
     return bool(rule.get("items") or rule.get("follow"))
+
+
+def _deprecations(placed: Sequence[Placed], problems: Problems) -> list[Problem]:
+    """What authors will have to change, for `check` and the report; told by us, with plugin and place."""
+    return [
+        problems.at(place.use.key, f"plugin {place.name}: {text}", f"{place.file or place.name} has to change")
+        for place in placed
+        for hook in place.hooks
+        for text in deprecations(hook.hook, hook.arguments)
+    ]
 
 
 def _notes(placed: Sequence[Placed], problems: Problems) -> list[Problem]:

@@ -72,6 +72,16 @@ class Catalogue:
                 claims.append(point)
         return found
 
+    def names(self, kind: str, name: str) -> str:
+        """The entry point that a component of this kind and name comes from: `KIND.NAME`, for names that several kinds
+        have, else `NAME`; empty if there is none.
+        """
+        return next((point for point in (f"{kind}.{name}", name) if point in self.points), "")
+
+    def known(self, kind: str) -> list[str]:
+        """What components of this kind may be called, as far as entry points tell."""
+        return [point.removeprefix(f"{kind}.") for point in self.points]
+
     def load(self, name: str, folder: Path, stems: Iterable[str] = ()) -> Source:
         """The plugin of this name; file paths are relative to `folder`. Raises LoadError.
 

@@ -11,8 +11,11 @@ from typing import Any, Final, NamedTuple
 
 Factory = Callable[..., Any]
 
-SECTIONS: Final = {"parse": "parser", "filter": "filter", "store": "store", "seeds": "seeds"}
-"""Section of the config -> kind of component that it names."""
+SECTIONS: Final = {"parse": "parser", "filter": "filter", "store": "store", "seeds": "seeds", "fetcher": "fetcher"}
+"""Section of the config (of its page rules: `fetcher`) -> kind of component that it names."""
+
+TO_COME: Final = frozenset({("fetcher", "browser")})
+"""(kind, name) of components that configs may name before there is one; without effect until a plugin registers it."""
 
 
 class Component(NamedTuple):
@@ -49,7 +52,7 @@ class Registry:
         self._enter("seeds", name, factory)
 
     def fetcher(self, name: str, factory: Factory) -> None:
-        """Another way to fetch a page, for `fetcher:` of a page rule."""
+        """An object with `fetch`: another way to get the pages of a rule whose `fetcher:` names it."""
         self._enter("fetcher", name, factory)
 
     def _enter(self, kind: str, name: str, factory: Factory) -> None:

@@ -8,6 +8,7 @@ names plugin, hook, expected arguments and the nearest name.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -70,7 +71,10 @@ def _routines(target: Any) -> Iterator[tuple[str, Any]]:
         static = inspect.getattr_static(target, attribute, None)
         if attribute.startswith("__") or not (inspect.isroutine(static) or isinstance(static, staticmethod)):
             continue
-        yield attribute, getattr(target, attribute)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # what pydantic says of some of its own attributes
+            found = getattr(target, attribute)
+        yield attribute, found
 
 
 def _mistakes(name: str, hook: str, function: Any, options: dict[str, Any]) -> Iterator[HookMistakeError]:

@@ -34,7 +34,7 @@ from pipeline.workers import notes
 JOB: Final = "pipeline.stages.worker:start"
 MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may give
 
-_PAGE_HOOKS: Final = ("classify", "parse", "process_item", "admit")
+_PAGE_HOOKS: Final = ("fetch", "classify", "parse", "process_item", "admit")
 _INT, _FLOAT, _PATH = 1, 2, 3  # extension types: numbers by their spelling, and a path
 
 Packer: TypeAlias = Callable[[PageJob], PackedPage]
@@ -71,6 +71,8 @@ class WorkerSetup(msgspec.Struct):
     log_level: int = logging.CRITICAL
     log_json: bool = False
     store: list[UseData] = []
+    fetchers: list[UseData] = []
+    trace: str = ""  # where calls of hooks are told
 
     @classmethod
     def of(
@@ -80,6 +82,7 @@ class WorkerSetup(msgspec.Struct):
         parse: Sequence[Use] = (),
         filter: Sequence[Use] = (),  # noqa: A002 - the section's name
         store: Sequence[Use] = (),
+        fetchers: Sequence[Use] = (),
         rules: Mapping[str, Mapping[str, Any]],
         locate: Locate,
         run: RunInfo,
@@ -87,14 +90,16 @@ class WorkerSetup(msgspec.Struct):
         sort_params: bool = False,
         max_body: int = MAX_BODY,
         agent: str | None = None,
+        trace: str = "",
     ) -> WorkerSetup:
         """From what `Host.load` and `RuleBook` get in the parent."""
-        uses = [*plugins, *parse, *filter, *store]
+        uses = [*plugins, *parse, *filter, *store, *fetchers]
         return cls(
             plugins=list(map(_told, plugins)),
             parse=list(map(_told, parse)),
             filter=list(map(_told, filter)),
             store=list(map(_told, store)),
+            fetchers=list(map(_told, fetchers)),
             rules={name: dict(rule) for name, rule in rules.items()},
             places=[
                 *_places(("pages",), dict.fromkeys(rules), locate, None),
@@ -107,6 +112,7 @@ class WorkerSetup(msgspec.Struct):
             sort_params=sort_params,
             max_body=max_body,
             agent=agent,
+            trace=trace,
             log_level=logging.getLogger(logs.ROOT).getEffectiveLevel(),
             log_json=logs.is_json(),
         )
@@ -115,7 +121,7 @@ class WorkerSetup(msgspec.Struct):
         """The setup as bytes. Raises ConfigError for option values that cannot be sent to another process."""
         problems = [
             Problem(self.locate(key), key_text(key), f"{short(value)} cannot be sent to a worker process", _HINT)
-            for use in (*self.plugins, *self.parse, *self.filter, *self.store)
+            for use in (*self.plugins, *self.parse, *self.filter, *self.store, *self.fetchers)
             for key, value in _unfit(use.key, use.options)
         ]
         if problems:
@@ -156,11 +162,14 @@ def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
         parse=list(map(_use, plan.parse)),
         filter=list(map(_use, plan.filter)),
         store=list(map(_use, plan.store)),
+        fetchers=list(map(_use, plan.fetchers)),
         rules=plan.rules,
         locate=plan.locate,
         run=RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{logs.ROOT}.plugin")),
     )
     assert isinstance(host, WatchedHost)
+    if plan.trace:
+        host.trace(plan.trace)
     host.watch()
     return plan, host
 

@@ -52,6 +52,11 @@ def overview(db: sqlite3.Connection) -> Overview:
     )
 
 
+def fates(db: sqlite3.Connection) -> dict[str, str]:
+    """URL -> fate of each request of the last run, in order of discovery; `pending` where there is none."""
+    return dict(db.execute("SELECT url, coalesce(fate, 'pending') FROM request ORDER BY id").fetchall())
+
+
 def published_items(db: sqlite3.Connection) -> Iterator[bytes] | None:
     """The published result's items in order, in packed pieces; None where nothing was published yet.
 

@@ -368,9 +368,11 @@ def problems(db: sqlite3.Connection, most: int) -> list[tuple[str, str, str]]:
 
 
 def seeds_reached(db: sqlite3.Connection) -> bool:
-    """Whether any seed, at the end of its redirects, was there, or may still be."""
+    """Whether anything that the run began with (seeds, and what plugins gave), at the end of its redirects, was there,
+    or may still be.
+    """
     found = db.execute(
-        "WITH RECURSIVE way(id) AS (SELECT id FROM request WHERE seed UNION "
+        "WITH RECURSIVE way(id) AS (SELECT id FROM request WHERE seed OR parent IS NULL UNION "
         "SELECT r.target FROM way CROSS JOIN request AS r USING (id) WHERE r.fate = 'redirected') "
         "SELECT EXISTS (SELECT 1 FROM way CROSS JOIN request AS r USING (id) "
         f"WHERE r.fate IS NULL OR r.fate IN ({_REACHED}))"

@@ -10,20 +10,20 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pipeline.errors import HooklineError
-from pipeline.model import PackedPage, PageJob
+from pipeline.model import PageJob, Request
 
 
 class Pool(Protocol):
     """What both pools are to those who submit."""
 
-    done: deque[tuple[Any, PackedPage]]
+    done: deque[tuple[Any, Any]]
     waiting_bytes: int
     busy: int
     error: HooklineError | None
     counts: Counter[str]
 
     def start(self) -> None: ...
-    def submit(self, token: Any, job: PageJob) -> None: ...
+    def submit(self, token: Any, job: PageJob | Request) -> None: ...
     def memory(self) -> int: ...
     def close(self) -> None: ...
 
@@ -34,11 +34,11 @@ class InlinePool:
     An exception out of `run` is a bug of the framework, since plugins' end as `PackedPage.fault`; it is let through.
     """
 
-    def __init__(self, run: Callable[[PageJob], PackedPage]) -> None:
+    def __init__(self, run: Callable[[Any], Any]) -> None:
         self._run = run
         self._closed = False
         # `waiting_bytes` and `busy` are always 0 between calls.
-        self.done: deque[tuple[Any, PackedPage]] = deque()
+        self.done: deque[tuple[Any, Any]] = deque()
         self.waiting_bytes = 0
         self.busy = 0
         self.error: HooklineError | None = None
@@ -47,7 +47,7 @@ class InlinePool:
     def start(self) -> None:
         """Nothing is to be started."""
 
-    def submit(self, token: Any, job: PageJob) -> None:
+    def submit(self, token: Any, job: PageJob | Request) -> None:
         """Work on `job` and put (token, result) into `done`. Raises RuntimeError after `close`."""
         if self._closed:
             raise RuntimeError("the pool is closed")

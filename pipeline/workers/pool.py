@@ -23,7 +23,7 @@ import msgspec
 
 from pipeline.errors import HooklineError
 from pipeline.fetch.loop import NEVER, READ, WRITE, Loop
-from pipeline.model import PackedPage, PageJob
+from pipeline.model import PackedPage, PageJob, Request
 from pipeline.workers.child import FAILED, LAST, NUMBER, RAISED, READY, Failed, First
 from pipeline.workers.deaths import GARBLED, MEMORY, TIME, page_fault, size_text, start_error
 from pipeline.workers.framing import MOST, FrameError, Piece
@@ -37,7 +37,6 @@ STARTS: Final = 3  # workers in a row that could not be set up before the pool g
 GRACE: Final = 1.0  # seconds that a worker may take to end by itself
 _BUFFER: Final = 256 * 1024
 _NUMBERS: Final = 2**32 - 1
-_decode: Final = msgspec.msgpack.Decoder(PackedPage).decode
 _decode_failed: Final = msgspec.msgpack.Decoder(Failed).decode
 
 
@@ -47,7 +46,7 @@ class WorkerPool:
     `job` is "module:function"; in the child, function(setup) gives a function from a PageJob to a PackedPage, both as
     msgpack. `page_time` are seconds a page, `page_memory` bytes that a worker may have at any time; a worker that is
     over `recycle_memory` (default: halfway from what it had when set up to `page_memory`) is replaced between pages.
-    An answer has at most `most_bytes`.
+    An answer has at most `most_bytes`, and is an `answer`: PackedPage, or what else another `job` takes requests for.
 
     `waiting_bytes`: bodies of jobs without an answer; `busy`: how many such jobs there are; `counts`: started,
     recycled, retried, failed, `killed: time`, `killed: memory`, `died` and `start failed`. `error`: why nothing will be
@@ -67,6 +66,7 @@ class WorkerPool:
         in_flight: int = 8,
         most_bytes: int = MOST,
         start_time: float = START,
+        answer: type[Any] = PackedPage,
     ) -> None:
         self._loop = loop
         self._first = First(job, setup, [path for path in sys.path if isinstance(path, str)], most_bytes)
@@ -76,6 +76,8 @@ class WorkerPool:
         self._recycle_memory = recycle_memory
         self._in_flight = max(in_flight, 1)
         self._start_time = start_time
+        self._answer = answer
+        self._decode = msgspec.msgpack.Decoder(answer).decode
         self._tick_time = min(TICK, page_time / 4)
         self._tick_due = 0.0
         self._timer = loop.timer(self._tick)
@@ -89,7 +91,7 @@ class WorkerPool:
         self._pace = 0.0  # seconds a page, of late
         self._not_before = 0.0  # when the system may be asked for a process again
         self._closed = False
-        self.done: deque[tuple[Any, PackedPage]] = deque()
+        self.done: deque[tuple[Any, Any]] = deque()
         self.waiting_bytes = 0
         self.busy = 0
         self.error: HooklineError | None = None
@@ -102,7 +104,7 @@ class WorkerPool:
         if not self._workers and not self._closed and self.error is None:
             self._hire()
 
-    def submit(self, token: Any, job: PageJob) -> None:
+    def submit(self, token: Any, job: PageJob | Request) -> None:
         """Have `job` worked on; (token, result) will be in `done`. Raises RuntimeError after `close`."""
         if self._closed:
             raise RuntimeError("the pool is closed")
@@ -223,7 +225,7 @@ class WorkerPool:
         if kind == RAISED:
             worker.raised = str(payload, "utf-8", "replace")
             return
-        page = _decode(payload)
+        page = self._decode(payload)
         self._answered(worker.flight.popleft(), page)
         self._pace += (self._loop.now - worker.began - self._pace) / 8
         worker.began = self._loop.now
@@ -237,7 +239,7 @@ class WorkerPool:
         elif worker.retiring and not worker.flight:
             worker.dismiss()
 
-    def _answered(self, task: Task, page: PackedPage) -> None:
+    def _answered(self, task: Task, page: Any) -> None:
         self.busy -= 1
         self.waiting_bytes -= task.size
         self.done.append((task.token, page))
@@ -289,7 +291,7 @@ class WorkerPool:
         self.counts["failed"] += 1
         how = worker.reason or worker.end()
         fault = page_fault(how, worker.raised, worker.told, page_time=self._page_time, page_memory=self._page_memory)
-        self._answered(task, PackedPage(fault=fault))
+        self._answered(task, self._answer(fault=fault))
 
     def _start_failed(self, worker: Worker) -> None:
         self.counts["start failed"] += 1

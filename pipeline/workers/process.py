@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.fetch.loop import READ, WRITE, Loop
-from pipeline.model import PageJob
+from pipeline.model import PageJob, Request
 from pipeline.packing import carrying
 from pipeline.workers import notes
 from pipeline.workers.child import NO_CHANNEL, NUMBER, First
@@ -45,10 +45,10 @@ class Task:
 
     __slots__ = ("frame", "number", "size", "token", "tried")
 
-    def __init__(self, token: Any, number: int, job: PageJob) -> None:
+    def __init__(self, token: Any, number: int, job: PageJob | Request) -> None:
         self.token = token
         self.number = number
-        self.size = len(job.body)
+        self.size = len(job.body or b"")
         self.tried = False
         buffer = bytearray(HEAD + NUMBER)
         _encode_into(carrying(job), buffer, HEAD + NUMBER)  # right where it is sent from

@@ -74,6 +74,7 @@ def test_the_smallest_file_becomes_long_form_rules(read: Write) -> None:
         "list": {
             "match": None,
             "parser": "auto",
+            "fetcher": "selectors",
             "items": [
                 {
                     "type": "item",

@@ -406,7 +406,7 @@ def test_every_hook_has_a_contract() -> None:
     from pipeline.stages.hookspecs import HookSpecs
 
     assert set(HOOKS) == {
-        *("register", "run_start", "run_finish", "seeds", "prepare_request", "admit", "classify", "parse"),
+        *("register", "run_start", "run_finish", "seeds", "prepare_request", "admit", "fetch", "classify", "parse"),
         *("process_item", "store_items", "commit", "abort"),
     }
     assert all(len(getattr(HookSpecs, hook).__doc__) > 60 for hook in HOOKS)

@@ -1,0 +1,1 @@
+"""Fetchers: other ways to get the pages of a rule."""
