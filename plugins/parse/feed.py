@@ -42,30 +42,25 @@ class Feed:
         for entry in page.xpath(ENTRIES):
             item = Item(self.type, url=_link(page, entry))
             for field, names in FIELDS.items():
-                text = next(filter(None, (_text(entry, name) for name in names)), None)
+                text = next(filter(None, (_text(page, entry, name) for name in names)), None)
                 item[field] = _iso(text) if text and field in DATES else text
             item["feed"] = page.url
             yield item
 
 
-def _children(entry: Any, name: str) -> list[Any]:
-    found: list[Any] = entry.xpath(f"*[local-name()='{name}']")
-    return found
+def _children(page: Page, entry: Any, name: str) -> list[Any]:
+    return page.xpath(f"*[local-name()='{name}']", entry)
 
 
-def _text(entry: Any, name: str) -> str | None:
-    for child in _children(entry, name):
-        if text := " ".join("".join(child.itertext()).split()):
-            return text
-    return None
+def _text(page: Page, entry: Any, name: str) -> str | None:
+    return next((child.text for child in _children(page, entry, name) if child.text), None)
 
 
 def _link(page: Page, entry: Any) -> str | None:
     """RSS has the URL as text, Atom as an attribute of the link that is no other relation."""
-    for child in _children(entry, "link"):
-        reference = child.get("href") if child.get("rel", "alternate") == "alternate" else None
-        reference = reference or (child.text or "").strip()
-        if reference:
+    for child in _children(page, entry, "link"):
+        reference = child.attr("href") if (child.attr("rel") or "alternate") == "alternate" else None
+        if reference := reference or child.text:
             return page.url_join(reference)
     return None
 

@@ -105,7 +105,7 @@ def test_the_example_with_every_key_loads_and_says_what_has_no_effect() -> None:
     assert config.fetch.max_url == 8192
     notes = {note.key: note for note in loaded.notes}
     assert notes["archive"].message == "has no effect yet"
-    assert str(notes["archive"].mark) == f"{EVERY}:108:1"
+    assert str(notes["archive"].mark) == f"{EVERY}:133:1"
     assert "fetch.timeout" not in notes
     assert "pages.product.items.0.fields.stock.type" not in notes
     json.dumps(config.rules())

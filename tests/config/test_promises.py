@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 
 BASE = """\
 name: x
-seeds: [https://a.example/]
+seeds: [https://a.example/, {url: "https://a.example/q", page: q}]
 pages:
   p:
     items:
