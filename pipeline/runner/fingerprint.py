@@ -54,7 +54,8 @@ def makers(loaded: Loaded, host: Host) -> dict[str, bytes]:
         [(entry.name, entry.options) for entry in config.plugins],
         host.identities(MAKERS),
     )
-    return {name: _hash(shared.hex(), rule, config.pages[name].fetcher) for name, rule in rules.items()}
+    fetchers = {name: page.fetcher for name, page in config.pages.items()}  # plugins may be all that a config wants
+    return {name: _hash(shared.hex(), rule, fetchers.get(name, "selectors")) for name, rule in rules.items()}
 
 
 def _hash(*parts: Any) -> bytes:

@@ -214,7 +214,7 @@ def test_a_bug_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, error: Bas
     import pipeline.cli.schema
     from pipeline.cli import main
 
-    def broken() -> None:
+    def broken(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(pipeline.cli.schema, "json_schema", broken)

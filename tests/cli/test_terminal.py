@@ -6,10 +6,10 @@ import shlex
 
 import pytest
 
+from pipeline.checks.judge import Verdict
 from pipeline.cli.faults import fault_of
 from pipeline.cli.terminal import failure_lines, fault_lines
 from pipeline.errors import ConfigError, LockedError, Mark, Problem, StateError
-from pipeline.runner.checks import Verdict
 from pipeline.runner.summary import EXIT_ORDER, PluginCost, Summary, UrlProblem
 
 CONFIG = "my configs/shop.yaml"
