@@ -217,7 +217,7 @@ class Frontier:
     ) -> None:
         """An active request has ended with its one fate; `target` is the id of the request it redirected to."""
         entry.detail, entry.status, entry.target = detail, status, target
-        self._windows.ended(self._release(entry), entry.id)
+        self._windows.overtake(self._release(entry), entry.id)
         self.ended += 1
         self._end(entry, fate)
         self._journal.touch(entry)
@@ -369,7 +369,7 @@ class Frontier:
         if host.closed is None:
             entry.host = host
             self._journal.touch(entry)
-            self._windows.put(host, entry)
+            self._windows.move_on_disk(host, entry)
             self._schedule(host)
 
     def restore(  # noqa: PLR0917 - in the order in which they are read

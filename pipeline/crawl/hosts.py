@@ -67,13 +67,13 @@ class Entry:
 class Awaited:
     """A refill that was asked for and has not come. `fresh` are the requests met since that lie beyond the horizon."""
 
-    __slots__ = ("ceiling", "ended", "fresh", "most", "void")
+    __slots__ = ("ceiling", "fresh", "most", "overtaken", "void")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.fresh: list[Entry] = []
         self.ceiling = ALL  # of requests met since, those of this rank or more are on disk only
-        self.ended: set[int] | None = None  # ids that ended since: the answer may still show them as waiting
+        self.overtaken: set[int] | None = None  # ids that ended or moved since: the answer may show them as they were
         self.void = False  # the horizon was drawn in since: the answer would leave a gap
 
 

@@ -10,7 +10,8 @@ to its last row, or away altogether if it was the last stretch.
 An answer shows the state as of some moment between the question and now, so four things may have happened since.
 Requests met since and beyond the horizon may be missing from it: they are kept aside (up to a window; what lies
 further, from `ceiling` on, is cut off the answer). Requests in it may be in memory (they are skipped), or may have
-ended (`ended` remembers). And the horizon may have been drawn in: then the answer is `void` and asked for anew.
+ended or got another rank (`overtaken` remembers). And the horizon may have been drawn in: then the answer is `void` and
+asked for anew.
 
 All this holds if what the frontier changed before the question is written before it is answered.
 
@@ -75,9 +76,9 @@ class Windows:
     def place(self, host: HostQueue, entry: Entry) -> None:
         """A request begins to wait."""
         self._count(host, 1)
-        self.put(host, entry)
+        self._put(host, entry)
 
-    def put(self, host: HostQueue, entry: Entry) -> None:
+    def _put(self, host: HostQueue, entry: Entry) -> None:
         """Keep a waiting request, or leave it to the disk."""
         if entry.rank <= host.horizon:
             if not host.ready:
@@ -107,8 +108,13 @@ class Windows:
             host.awaited.fresh.remove(entry)
         else:
             return  # it waits for its time, and takes its place then
-        self.put(host, entry)
+        self.move_on_disk(host, entry)
         self.ask(host)
+
+    def move_on_disk(self, host: HostQueue, entry: Entry) -> None:
+        """A request that waits and is not held has the rank of `entry` now."""
+        self.overtake(host, entry.id)
+        self._put(host, entry)
 
     def _keep_aside(self, awaited: Awaited, entry: Entry) -> None:
         if entry.rank >= awaited.ceiling:
@@ -167,12 +173,12 @@ class Windows:
             self._count(host, -host.waiting)
         return gone
 
-    def ended(self, host: HostQueue, number: int) -> None:
-        """A request that had been handed out has ended."""
+    def overtake(self, host: HostQueue, number: int) -> None:
+        """A request has ended or has another rank: what an answer under way says of it is no longer so."""
         if host.awaited is not None:
-            if host.awaited.ended is None:
-                host.awaited.ended = set()
-            host.awaited.ended.add(number)
+            if host.awaited.overtaken is None:
+                host.awaited.overtaken = set()
+            host.awaited.overtaken.add(number)
 
     # --- from the disk -----------------------------------------------------------------------------------------------
 
@@ -194,7 +200,7 @@ class Windows:
         awaited = host.awaited
         if awaited is None:
             return  # nothing of the host waits any more
-        skipped = {entry.id for entry in host.held()} | (awaited.ended or set())
+        skipped = {entry.id for entry in host.held()} | (awaited.overtaken or set())
         host.awaited = None
         if not awaited.void:
             self._merge(host, awaited, rows, skipped.union(active))

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.crawl.frontier import Entry, Frontier
@@ -331,6 +331,7 @@ def test_depths_beyond_what_two_bytes_hold_are_taken_as_the_greatest() -> None:
 
 @settings(deadline=None)  # each is a whole crawl
 @given(st.integers(0, 2**32), st.integers(2, 9), st.sampled_from(WINDOWS), st.sampled_from(["breadth", "depth"]))
+@example(seed=20_000, limit=7, window=1, order="depth")
 def test_what_depth_admits_does_not_depend_on_the_order_of_arrival(
     seed: int, limit: int, window: int, order: str
 ) -> None:

@@ -266,6 +266,28 @@ def test_what_ends_while_a_question_is_under_way_does_not_come_back() -> None:
     assert crawl.drain() == ["http://a/3", "http://a/4"]
 
 
+def test_what_moves_while_a_question_is_under_way_does_not_come_back_as_it_was() -> None:
+    """Moved beyond what is kept aside, it is on disk only; the answer shows it where it was before."""
+    crawl = Crawl(new_frontier(order="depth", track_depth=True, window=1))
+    frontier = crawl.frontier
+    for depth in (9, 5, 4):
+        crawl.add(f"http://a/{depth}", depth=depth)
+    frontier.add(Request("http://a/5", page="p", depth=1), mark_of("http://a/5"))
+    crawl.post()
+    far = _some(frontier.next(0.0))
+    assert [(want.host, want.after) for want in frontier.wants] == [("a", far.rank)]
+    crawl.post()
+    frontier.add(Request("http://a/2", page="p", depth=2), mark_of("http://a/2"))
+    crawl.work()
+    crawl.work()
+    crawl.deliver(Random(0))
+    assert crawl.busy and frontier.hosts["a"].find(2) is None
+    frontier.finish(far, "fetched")
+    crawl.settle()
+    assert crawl.drain() == [f"http://a/{path}" for path in (4, 2, 5)]
+    assert [row.request.depth for row in crawl.disk.rows.values()] == [9, 1, 4, 2]
+
+
 def test_what_two_answers_bring_near_is_opened_once() -> None:
     crawl = Crawl(new_frontier(lambda one: "rejected:depth" if one.depth > 2 else None, track_depth=True, window=1))
     frontier = crawl.frontier
