@@ -14,10 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.crawl.frontier import Entry, Frontier
+from pipeline.crawl.frontier import Frontier
 from pipeline.crawl.hosts import MAX_DEPTH, rank_of
 from pipeline.model import Request
 from tests.crawl.disk import Crawl, allow_all, mark_of, new_frontier
+from tests.crawl.graph import Graph, GraphCrawl
 
 Make: TypeAlias = Callable[..., Crawl]
 WINDOWS = (1, 2, 4, 256)
@@ -339,38 +340,12 @@ def test_what_depth_admits_does_not_depend_on_the_order_of_arrival(
     and every depth on disk is that of the shortest path.
     """
     random = Random(seed)
-    size = random.choice([12, 40])
-    graph = {node: random.sample(range(size), k=random.choice([0, 1, 2, 3, 3])) for node in range(size)}
-    hosts = "ab"[: random.randint(1, 2)]
     frontier = new_frontier(too_deep(limit), concurrency=20, track_depth=True, window=window, order=order)
-    crawl = Crawl(frontier, random=random)
-    urls = {node: f"http://{hosts[node % len(hosts)]}/{node}" for node in graph}
-    crawl.add(urls[0])
-    running: list[Entry] = []
-    fetched: Counter[int] = Counter()
-    while True:
-        while entry := crawl.next():
-            running.append(entry)
-        if not running:
-            crawl.settle()
-            if (entry := crawl.next()) is None:
-                break
-            running.append(entry)
-        entry = running.pop(random.choice([-1, random.randrange(len(running))]))  # far from the seed first, or not
-        node = int(entry.request.url[9:])
-        fetched[node] += 1
-        crawl.finish(entry)
-        for target in graph[node]:
-            crawl.add(urls[target], parent=entry, depth=entry.request.depth + 1)
-        assert books_balance(frontier)
-    depths, edge = {0: 0}, [0]
-    for node in edge:
-        for target in graph[node] if depths[node] < limit else ():
-            if target not in depths:
-                depths[target] = depths[node] + 1
-                edge.append(target)
-    assert fetched == Counter(depths.keys())
-    assert {node: crawl.row(urls[node]).request.depth for node in depths} == depths
+    crawl = GraphCrawl(Graph(random), frontier, random)
+    crawl.run()
+    depths = crawl.graph.depths(limit)
+    assert crawl.fetched == Counter(depths.keys())
+    assert crawl.depths(limit) == depths
     assert not frontier.pending
 
 
