@@ -20,8 +20,8 @@ from pipeline.crawl.hosts import MAX_DEPTH
 from pipeline.errors import BooksError
 from pipeline.model import Request
 
-RelaxedRow: TypeAlias = tuple[int, int, str | None, bytes, str, Request]
-"""A request that got nearer: id, depth, fate (None: waits), fingerprint, host, the request."""
+RelaxedRow: TypeAlias = tuple[int, int, str | None, bytes, str, Request, int]
+"""A request that got nearer: id, depth, fate (None: waits), fingerprint, host, the request, attempts so far."""
 
 _OVER: Final = 1 << 14
 _AGAIN: Final = 1 << 15

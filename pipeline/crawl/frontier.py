@@ -334,7 +334,7 @@ class Frontier:
     def relaxed(self, rows: Iterable[RelaxedRow]) -> None:
         """Take the answer to `shorter`: all requests that got nearer by it, however far below."""
         assert self._depths is not None, "depth is not tracked"
-        for number, shorter, fate, mark, name, request in rows:
+        for number, shorter, fate, mark, name, request, attempts in rows:
             self._depths.lower(number, shorter)
             request.depth = depth = self._depths[number]
             self._depths.shorter.append((number, depth))  # for the links met since the question
@@ -344,7 +344,7 @@ class Frontier:
             elif not self._depths.is_over(number):
                 entry = Entry(number, request, mark, self._rank(request, number))
                 if fate is None or self._depths.waits_again(number):
-                    self._move_on_disk(self._host(name), entry)
+                    self._move_on_disk(self._host(name), entry, attempts)
                 elif fate == "rejected:depth":
                     self._reopen(entry)
 
@@ -365,9 +365,9 @@ class Frontier:
             self._journal.touch(entry)
             self._admit(entry)
 
-    def _move_on_disk(self, host: HostQueue, entry: Entry) -> None:
+    def _move_on_disk(self, host: HostQueue, entry: Entry, attempts: int) -> None:
         if host.closed is None:
-            entry.host = host
+            entry.host, entry.attempts = host, attempts
             self._journal.touch(entry)
             self._windows.move_on_disk(host, entry)
             self._schedule(host)

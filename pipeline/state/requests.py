@@ -112,6 +112,7 @@ class Improved(NamedTuple):
     mark: bytes
     host: str
     request: Request
+    attempts: int
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
@@ -277,11 +278,11 @@ _BEYOND: Final = (
     "CROSS JOIN link AS l ON l.parent = v.value CROSS JOIN request AS r ON r.id = l.child WHERE r.depth > ?1 + l.hops"
 )
 _IMPROVED: Final = (
-    f"SELECT json_group_array(json_array(r.id, r.fate, hex(r.mark), r.host, json_array({_REQUEST}))) "
+    f"SELECT json_group_array(json_array(r.id, r.fate, hex(r.mark), r.host, r.attempts, json_array({_REQUEST}))) "
     "FROM json_each(?) AS v CROSS JOIN request AS r ON r.id = v.value"
 )
 _pairs: Final = msgspec.json.Decoder(list[tuple[int, int]])
-_improved: Final = msgspec.json.Decoder(list[tuple[int, str | None, str, str, _RequestRow]])
+_improved: Final = msgspec.json.Decoder(list[tuple[int, str | None, str, str, int, _RequestRow]])
 
 
 def relax(
@@ -293,9 +294,9 @@ def relax(
     became so, and asking again until the answer is empty thus ends with all depths right. A greater one is ignored.
     """
     return [
-        Improved(number, row[2], fate, bytes.fromhex(mark), host, _request(row, vault))
+        Improved(number, row[2], fate, bytes.fromhex(mark), host, _request(row, vault), attempts)
         for piece in _pieces(_shorten(db, improved))
-        for number, fate, mark, host, row in _improved.decode(db.execute(_IMPROVED, (piece,)).fetchone()[0])
+        for number, fate, mark, host, attempts, row in _improved.decode(db.execute(_IMPROVED, (piece,)).fetchone()[0])
     ]
 
 

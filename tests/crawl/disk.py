@@ -94,7 +94,7 @@ class Disk:
             if depth == request.depth:
                 edge.extend((c, depth + h) for c, h in below[number] if depth + h < self.rows[c].request.depth)
         return [
-            (number, row.request.depth, row.fate, row.mark, host_of(row.request.url), row.read())
+            (number, row.request.depth, row.fate, row.mark, host_of(row.request.url), row.read(), row.attempts)
             for number, row in ((number, self.rows[number]) for number in improved)
         ]
 

@@ -321,6 +321,22 @@ def test_a_nearer_request_goes_earlier_wherever_it_waits(make: Make) -> None:
     assert crawl.drain() == [f"http://a/{number}" for number in (8, 0, 1, 2, 3, 4, 5, 6, 7)]
 
 
+def test_attempts_are_kept_when_a_request_on_disk_moves_nearer() -> None:
+    crawl = Crawl(new_frontier(track_depth=True, window=1))
+    crawl.add("http://a/again", depth=5)
+    again = crawl.next()
+    assert again is not None
+    crawl.retry(again, 1.0)
+    for number in range(3):
+        crawl.add(f"http://a/{number}", priority=1)
+    assert crawl.next(2.0) is not None  # now its time has come, too
+    crawl.add("http://a/3", priority=2)
+    assert crawl.frontier.hosts["a"].find(again.id) is None
+    crawl.add("http://a/again", depth=4)
+    row = crawl.row("http://a/again")
+    assert (row.request.depth, row.attempts) == (4, 1)
+
+
 def test_depths_beyond_what_two_bytes_hold_are_taken_as_the_greatest() -> None:
     crawl = Crawl(new_frontier(track_depth=True))
     crawl.add("http://a/", depth=MAX_DEPTH + 5)

@@ -274,17 +274,18 @@ def test_depths_are_right_whatever_the_order_of_discovery(edges: list[tuple[int,
 def test_relax_tells_what_improved(db: sqlite3.Connection) -> None:
     batch = [
         fresh(1),
-        fresh(2, depth=5, fate="fetched"),
+        fresh(2, depth=5, fate="fetched", attempts=3),
         fresh(3, depth=6, fate="rejected:depth", parent=2, more=more_of(Request("", priority=4))),
         fresh(4, depth=1),
     ]
     requests.write(db, batch, [], [(2, 3, 1), (2, 4, 1)], [])
     answer = requests.relax(db, [(2, 1), (4, 3), (99, 0)])
     assert answer == [
-        (2, 1, "fetched", mark_of(2), "a.example", Request("https://a.example/2", page="list", depth=1)),
+        (2, 1, "fetched", mark_of(2), "a.example", Request("https://a.example/2", page="list", depth=1), 3),
         (
             *(3, 2, "rejected:depth", mark_of(3), "a.example"),
             Request("https://a.example/3", page="list", depth=2, priority=4, parent="https://a.example/2"),
+            0,
         ),
     ]
     assert stored(db, "depth, rank") == [(0, 1), (1, 2), (2, 3), (1, 4)]
