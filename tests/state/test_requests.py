@@ -360,7 +360,11 @@ def test_problems_show_no_password(db: sqlite3.Connection) -> None:
 @pytest.mark.parametrize("hops", [0, 1, 3])
 def test_seeds_reached(db: sqlite3.Connection, fate: str | None, reached: bool, hops: int) -> None:
     batch = [fresh(i, fate="redirected", seed=i == 1) for i in range(1, hops + 1)]
-    batch += [fresh(hops + 1, fate=fate, seed=not hops), fresh(9, fate="fetched", parent=1), fresh(10, fate="gone", seed=True)]
+    batch += [
+        fresh(hops + 1, fate=fate, seed=not hops),
+        fresh(9, fate="fetched", parent=1),
+        fresh(10, fate="gone", seed=True),
+    ]
     ways = [touched(i, fate="redirected", target=i + 1) for i in range(1, hops + 1)]
     requests.write(db, batch, ways, [], [])
     assert requests.seeds_reached(db) is reached
