@@ -122,6 +122,7 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         rules=config.rules(),
         locate=loaded.locate,
         run=host.run,
+        points=host.points,
         trace=host.tracer.target if host.tracer else "",
         strip_params=normalize.strip_params,
         sort_params=normalize.sort_params,
@@ -158,6 +159,7 @@ def make_fetchers(loaded: Loaded, host: Host, loop: Loop, *, workers: int | None
         rules={},
         locate=loaded.locate,
         run=host.run,
+        points=host.points,
         trace=host.tracer.target if host.tracer else "",
         max_body=config.fetch.max_body,
     )
@@ -190,6 +192,7 @@ def make_stager(
         rules={},
         locate=loaded.locate,
         run=host.run,
+        points=host.points,
         trace=host.tracer.target if host.tracer else "",
     )
     return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY))

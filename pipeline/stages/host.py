@@ -28,7 +28,7 @@ from pipeline.stages.faults import short
 from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs, deprecations
 from pipeline.stages.jobs import MAX_BODY, PageRunner, RuleBook
 from pipeline.stages.links import copied
-from pipeline.stages.loading import Catalogue
+from pipeline.stages.loading import Catalogue, Point
 from pipeline.stages.page import RunInfo
 from pipeline.stages.places import Locate, Problems
 from pipeline.stages.stores import BoundStore
@@ -73,6 +73,7 @@ class Host:
         self._page_items, self._single_items = self._split_at_single()
         self._single_used = False
         self.tracer: Tracer | None = None
+        self.points: list[Point] = []  # the entry points that there are, for processes that load the same plugins
         self.stores = [_bound(place) for place in placed if any(hook.hook == "store_items" for hook in place.hooks)]
 
     @classmethod
@@ -97,7 +98,8 @@ class Host:
         """
         rules = rules or {}
         problems = Problems(locate)
-        assembly = Assembly(catalogue=catalogue or Catalogue(), problems=problems, run=run)
+        catalogue = catalogue or Catalogue()
+        assembly = Assembly(catalogue=catalogue, problems=problems, run=run)
         declared = [Use(FIELDS, {"rules": rules}, ("pages",))] if any(map(_has_work, rules.values())) else []
         for use in parse:
             if use.name == FIELDS:
@@ -111,7 +113,9 @@ class Host:
                 check_flow(assembly.placed, rules, problems, FIELDS)
         if problems.found:
             raise ConfigError(problems.in_order())
-        return cls(assembly.placed, rules=rules, run=run, problems=problems, notes=assembly.notes)
+        host = cls(assembly.placed, rules=rules, run=run, problems=problems, notes=assembly.notes)
+        host.points = [point for claims in catalogue.points.values() for point in claims]
+        return host
 
     stdout_guard = staticmethod(stdout_guard)
 

@@ -40,8 +40,8 @@ def _facts(catalogue: Catalogue, name: str) -> PluginFacts:
     point = catalogue.points[name][0]
     known: dict[str, Any] = {
         "name": name,
-        "distribution": point.dist.name if point.dist else None,
-        "version": point.dist.version if point.dist else None,
+        "distribution": point.distribution,
+        "version": point.version,
         "module": point.value,
     }
     try:

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.stages.faults import describe
 
@@ -55,18 +54,41 @@ class Source:
         return getattr(self.module, "__file__", None)
 
 
+class Point(NamedTuple):
+    """An entry point: its name, `module` or `module:Class`, and whose it is."""
+
+    name: str
+    value: str
+    distribution: str | None = None
+    version: str | None = None
+
+
+def installed_points() -> list[Point]:
+    """The entry points of all distributions."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 15 ms; worker processes are told the points
+
+    owners: dict[int, tuple[str, str]] = {}  # to read a distribution's name takes as long as all else here
+    found = []
+    for point in entry_points(group=GROUP):
+        owner = point.dist
+        if owner is not None and id(owner) not in owners:
+            owners[id(owner)] = (owner.name, owner.version)
+        found.append(Point(point.name, point.value, *owners.get(id(owner), (None, None))))
+    return found
+
+
 class Catalogue:
     """The entry points there are, and what has been imported through this object. One a load."""
 
-    def __init__(self, points: Iterable[EntryPoint] | None = None) -> None:
+    def __init__(self, points: Iterable[Point] | None = None) -> None:
         self._given = None if points is None else list(points)
         self._loaded: dict[str, Source] = {}
 
     @cached_property
-    def points(self) -> dict[str, list[EntryPoint]]:
+    def points(self) -> dict[str, list[Point]]:
         """Entry points by name. More than one of a name are two distributions' claims to it."""
-        found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=GROUP) if self._given is None else self._given:
+        found: dict[str, list[Point]] = {}
+        for point in installed_points() if self._given is None else self._given:
             claims = found.setdefault(point.name, [])
             if all(claim.value != point.value for claim in claims):
                 claims.append(point)
@@ -103,22 +125,21 @@ class Catalogue:
         """Import what an entry point names: `module` or `module:Class`."""
         claims = self.points[name]
         if len(claims) > 1:
-            several = ", ".join(f"{claim.value} ({claim.dist.name if claim.dist else 'unknown'})" for claim in claims)
+            several = ", ".join(f"{claim.value} ({claim.distribution or 'unknown'})" for claim in claims)
             raise LoadError(f"several installed plugins are called {name!r}: {several}", "name the module instead")
         point = claims[0]
-        distribution = point.dist.name if point.dist else None
-        ours = distribution == GROUP and _beside_us(point.module)
-        module = _import(_private(point.module) if ours else point.module, called=name)
+        place, _, attribute = point.value.partition(":")
+        ours = point.distribution == GROUP and _beside_us(place)
+        module = _import(_private(place) if ours else place, called=name)
         chosen = None
-        if point.attr:
-            chosen = getattr(module, point.attr, None)
+        if attribute:
+            chosen = getattr(module, attribute, None)
             if not isinstance(chosen, type):
                 raise LoadError(
-                    f"entry point {name!r} says {point.value}, but {point.attr} is no class of that module",
-                    f"tell the author of {distribution or 'the plugin'}",
+                    f"entry point {name!r} says {point.value}, but {attribute} is no class of that module",
+                    f"tell the author of {point.distribution or 'the plugin'}",
                 )
-        version = point.dist.version if point.dist else None
-        return Source(name, module, chosen or _plugin_class(module), name, distribution, version)
+        return Source(name, module, chosen or _plugin_class(module), name, point.distribution, point.version)
 
 
 def is_path(name: str) -> bool:

@@ -27,6 +27,7 @@ from pipeline.packing import pack, unpack_job
 from pipeline.stages.faults import describe, short
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import MAX_BODY, RuleBook
+from pipeline.stages.loading import Catalogue, Point
 from pipeline.stages.page import RunInfo
 from pipeline.stages.places import KeyPath, Locate, key_text
 from pipeline.workers import notes
@@ -71,6 +72,7 @@ class WorkerSetup(msgspec.Struct):
     log_level: int = logging.CRITICAL
     log_json: bool = False
     store: list[UseData] = []
+    points: list[Point] | None = None  # entry points as the parent found them; None: the worker looks itself
     fetchers: list[UseData] = []
     trace: str = ""  # where calls of hooks are told
 
@@ -91,6 +93,7 @@ class WorkerSetup(msgspec.Struct):
         max_body: int = MAX_BODY,
         agent: str | None = None,
         trace: str = "",
+        points: Sequence[Point] | None = None,
     ) -> WorkerSetup:
         """From what `Host.load` and `RuleBook` get in the parent."""
         uses = [*plugins, *parse, *filter, *store, *fetchers]
@@ -115,6 +118,7 @@ class WorkerSetup(msgspec.Struct):
             trace=trace,
             log_level=logging.getLogger(logs.ROOT).getEffectiveLevel(),
             log_json=logs.is_json(),
+            points=None if points is None else list(points),
         )
 
     def encode(self) -> bytes:
@@ -165,6 +169,7 @@ def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
         fetchers=list(map(_use, plan.fetchers)),
         rules=plan.rules,
         locate=plan.locate,
+        catalogue=Catalogue(plan.points),
         run=RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{logs.ROOT}.plugin")),
     )
     assert isinstance(host, WatchedHost)

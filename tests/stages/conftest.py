@@ -6,7 +6,6 @@ import logging
 import textwrap
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from pipeline.errors import ConfigError, Mark
 from pipeline.stages.host import Host, Use
-from pipeline.stages.loading import Catalogue
+from pipeline.stages.loading import Catalogue, Point
 from pipeline.stages.page import RunInfo
 
 SECTIONS = ("plugins", "parse", "filter", "store", "seeds")
@@ -29,7 +28,7 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run = RunInfo("r1", datetime(2026, 3, 4, 5, 6, tzinfo=UTC), "shop", logging.getLogger("hookline.plugin"))
-        self.points: list[EntryPoint] = []
+        self.points: list[Point] = []
         self._lines: dict[tuple[str, int], int] = {}
 
     def write(self, name: str, text: str) -> Path:
@@ -41,7 +40,7 @@ class Workshop:
 
     def entry_point(self, name: str, value: str) -> None:
         """An installed plugin."""
-        self.points.append(EntryPoint(name, value, "hookline"))
+        self.points.append(Point(name, value))
 
     def locate(self, key: tuple[str | int, ...]) -> Mark:
         """A mark for the entry that a key path begins with; the column is the length of the path."""
