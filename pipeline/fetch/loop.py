@@ -89,6 +89,7 @@ class Loop:
         self._dead = 0
         self._soon: deque[Callback] = deque()
         self._running = False
+        self._spare: Callable[[], float] | None = None
         self._signals: dict[int, Callback] = {}
         self._handlers: dict[int, Any] = {}  # what was there before us, put back by `close`
         self._old_wakeup_fd: int | None = None
@@ -164,6 +165,13 @@ class Loop:
         while self._running:
             self._turn(before_poll)
 
+    def rest_with(self, spare: Callable[[], float] | None) -> None:
+        """Before each poll, do nothing for the seconds that `spare` says: what gets ready meanwhile is taken in one turn.
+
+        A turn has a price whatever it does. Where others are busy anyway, fewer turns leave more processor to them.
+        """
+        self._spare = spare
+
     def stop(self) -> None:
         """End `run` after this turn, without sleeping."""
         self._running = False
@@ -190,6 +198,8 @@ class Loop:
         if before_poll is not None:
             self.now = self._clock()
             before_poll()
+        if self._spare is not None and self._running and (rest := self._spare()) > 0:
+            time.sleep(rest)
         ready = self._selector.select(self._sleep())
         self.now = self._clock()
         for key, mask in ready:

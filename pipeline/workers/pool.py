@@ -31,6 +31,7 @@ from pipeline.workers.process import NOT_NOW, Task, Worker
 
 AHEAD: Final = 2  # jobs in every worker's channel before another worker is started
 SLOW: Final = 0.02  # seconds a page, from which the way to a worker and back counts for nothing
+REST: Final = 0.002  # seconds that the loop may leave things waiting while every worker has work
 TICK: Final = 0.25  # seconds between looks at deadlines and memory
 START: Final = 60.0  # seconds that a worker may take to be set up
 STARTS: Final = 3  # workers in a row that could not be set up before the pool gives up
@@ -103,6 +104,7 @@ class WorkerPool:
         """Begin to set up the first worker, without waiting for it; the others follow when there is work for them."""
         if not self._workers and not self._closed and self.error is None:
             self._hire()
+            self._loop.rest_with(self._spare)
 
     def submit(self, token: Any, job: PageJob | Request) -> None:
         """Have `job` worked on; (token, result) will be in `done`. Raises RuntimeError after `close`."""
@@ -119,6 +121,7 @@ class WorkerPool:
     def close(self) -> None:
         """End all workers and wait for that, a second at most; jobs without an answer are dropped, `done` stays."""
         self._closed = True
+        self._loop.rest_with(None)
         self._timer.cancel()
         self._queue.clear()
         self._again.clear()
@@ -134,6 +137,11 @@ class WorkerPool:
             worker.bury()
         self._workers.clear()
         self._unreaped.clear()
+
+    def _spare(self) -> float:
+        """Seconds in which nobody misses the loop: half of the time for which every worker has work in its channel."""
+        ahead = min((len(worker.flight) for worker in self._workers if not worker.retiring), default=0)
+        return min((ahead - 1) * self._pace / 2, REST)
 
     def memory(self) -> int:
         """Bytes that the workers have in memory."""

@@ -414,3 +414,23 @@ class TestSignals:
         thread.start()
         thread.join()
         assert len(errors) == 1
+
+
+def test_rests_before_a_poll_as_long_as_somebody_says(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: list[float] = []
+    monkeypatch.setattr("pipeline.fetch.loop.time.sleep", rested.append)
+    said = iter([0.002, 0.0, -1.0, 0.001])
+    turns = 0
+
+    def before_poll() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(lambda: None)
+        if turns == 4:
+            loop.rest_with(None)
+        if turns == 6:
+            loop.stop()
+
+    loop.rest_with(lambda: next(said))
+    loop.run(before_poll)
+    assert (rested, turns) == ([0.002], 6), "not for no time, not when nobody says, not when it ends"
