@@ -166,7 +166,7 @@ class Loop:
             self._turn(before_poll)
 
     def rest_with(self, spare: Callable[[], float] | None) -> None:
-        """Before each poll, do nothing for the seconds that `spare` says: what gets ready meanwhile is taken in one turn.
+        """Before each poll, do nothing for as many seconds as `spare` says: what gets ready is then taken in one turn.
 
         A turn has a price whatever it does. Where others are busy anyway, fewer turns leave more processor to them.
         """
