@@ -29,6 +29,7 @@ COMMANDS = {
     "schema": "pipeline.cli.schema:schema",
     "state": "pipeline.cli.state:state",
     "try": "pipeline.cli.try_page:try_page",
+    "why": "pipeline.cli.why:why",
 }
 
 

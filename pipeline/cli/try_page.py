@@ -19,9 +19,9 @@ from pipeline.model import Item, PageJob, PageResult, Request
 from pipeline.packing import pack, unpack_links
 from pipeline.runner.build import new_run, normaliser
 from pipeline.runner.client import Fetched
-from pipeline.runner.engine import page_fate
 from pipeline.runner.fetchers import fetch_by_hand
 from pipeline.runner.fetching import client_for
+from pipeline.runner.outcome import page_fate
 from pipeline.runner.plugging import load_host
 from pipeline.stages.jobs import RuleBook
 from pipeline.url import normalise

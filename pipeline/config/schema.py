@@ -98,6 +98,12 @@ class Traps(Model):
 
     max_path_repetition: int = setting(2, "A run of path segments may stand so many times in a row.", ge=1)
     max_params: int = setting(20, "So many query parameters are fine.", ge=0)
+    max_barren: int = setting(
+        500,
+        "Pages of one pattern in a row that bring no item and only links to more of their kind; 0: any number.",
+        ge=0,
+    )
+    max_similar: int | None = setting(None, "Requests of one pattern in the whole run; default: any number.", ge=1)
 
 
 class ScopeConfig(Model):
@@ -167,6 +173,25 @@ class RetryAfter(Model):
     max: Duration = setting(600.0, "Longest wait in all; beyond it the request is deferred to the next run.")
 
 
+class Breaker(Model):
+    """When a host that fails is left alone. A lone number is short for failures."""
+
+    short_form: ClassVar[str] = "failures"
+
+    failures: int = setting(10, "Failures in a row after which the host is left alone.", ge=1)
+    pause: Duration = setting(300.0, "How long, each time; then one request tries it.", gt=0)
+    pauses: int = setting(3, "Pauses after which the host is left to the next run.", ge=0)
+
+
+class Outage(Model):
+    """When DNS or the network does not work."""
+
+    hosts: int = setting(20, "Hosts that fail, where DNS cannot be checked.", ge=1)
+    within: Duration = setting(30.0, "Time in which they fail, none answering.", gt=0)
+    probe: Duration = setting(15.0, "Longest time between two checks.", gt=0)
+    max: Duration = setting(900.0, "Longest outage that a run waits for; then it stops, to be gone on with.", gt=0)
+
+
 class Robots(Model):
     """robots.txt. A lone true or false is short for obey."""
 
@@ -222,6 +247,8 @@ class FetchConfig(Model):
     timeout: Timeout = section("How long each phase may take.")
     retry: Retry = section("When a request is tried again.")
     retry_after: RetryAfter = section("What a Retry-After header does.")
+    breaker: Breaker = section("When a host that fails is left alone.")
+    outage: Outage = section("When DNS or the network does not work.")
     robots: Robots = section("robots.txt.")
     conditional: bool = setting(True, "Ask for changed pages only, where the server gave validators.")
     redirects: int = setting(10, "Redirects that are followed in a row.", ge=0, le=100)

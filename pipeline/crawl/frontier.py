@@ -7,12 +7,6 @@ The frontier knows every request that the run has met, each with one fate at mos
 What memory holds: of every request its fingerprint and id (`seen`), of every host the first stretch of what waits there
 (`windows`), what is handed out, and what the state has still to hear of. An entry that has ended is forgotten.
 
-Theory. A host with work is *scheduled*: one entry `(when, tie, host)` in the heap `_timed`, where `when` is the first
-moment at which it may be asked again. So the next request costs O(log hosts), however many hosts wait. An entry
-whose `when` is no longer the host's own is stale and skipped; the heap is never searched. Hosts without a delay, or
-never asked, have the time 0 and would top the heap in the order in which they came: they stand in a plain queue
-instead, `_ready`. A host that waits for an answer has no time; it is scheduled when the answer comes.
-
 Invariants
 1. A request is pending (waits, in memory or on disk), active (handed out) or ended (has a fate):
    pending + active + fates = discovered.
@@ -30,13 +24,13 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
 from random import Random
 
 from pipeline.crawl.changes import Changes, Edge, EndedHost, Journal
 from pipeline.crawl.depths import Depths, RelaxedRow
 from pipeline.crawl.hosts import Entry, HostQueue, Politeness, rank_of
+from pipeline.crawl.schedule import Schedule
+from pipeline.crawl.scope import Refusal
 from pipeline.crawl.seen import Seen
 from pipeline.crawl.windows import CROWD, SMALL_WINDOW, WINDOW, WaitingRow, Want, Windows
 from pipeline.model import Request
@@ -46,8 +40,8 @@ __all__ = ["Changes", "Edge", "EndedHost", "Entry", "Frontier", "HostQueue", "Po
 
 
 class Frontier:
-    """All requests of a run. `refusal` answers with the fate of a request that may not be made, once per new request;
-    `politeness` is asked once per new host.
+    """All requests of a run. `refusal` says why a request may not be made, once per new request; `politeness` is asked
+    once per new host.
 
     `order` breadth fetches near pages first, depth far ones; `track_depth` keeps the links that invariant 4 needs and
     is wanted only where depth is limited. `window`, `small_window` and `crowd`: see `windows`.
@@ -56,7 +50,7 @@ class Frontier:
     def __init__(
         self,
         *,
-        refusal: Callable[[Request], str | None],
+        refusal: Callable[[Request], Refusal | None],
         politeness: Callable[[str], Politeness],
         order: str = "breadth",
         track_depth: bool = False,
@@ -70,9 +64,7 @@ class Frontier:
         self._rank = partial(rank_of, deepest_first=order == "depth")
         self._depths = Depths() if track_depth else None
         self._random = random or Random()
-        self._tie = count(1)
-        self._ready: deque[HostQueue] = deque()
-        self._timed: list[tuple[float, int, HostQueue]] = []
+        self._schedule = Schedule()
         self._seen = Seen()
         self._windows = Windows(most=window, least=min(window, small_window), crowd=crowd)
         self._active: dict[int, Entry] = {}
@@ -100,14 +92,22 @@ class Frontier:
         """Distinct requests met so far."""
         return len(self._seen)
 
+    @property
+    def busy_hosts(self) -> int:
+        """Hosts at which something waits."""
+        return self._windows.busy
+
     def waiting_on(self, name: str) -> int:
         """How many requests wait at a host, in memory or on disk."""
         return self.hosts[name].waiting if name in self.hosts else 0
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
-    def add(self, request: Request, mark: bytes, parent: Entry | None = None) -> bool:
-        """Meet a request: queue it, or record why not. False if it was known already."""
+    def add(self, request: Request, mark: bytes, parent: Entry | None = None, refusal: Refusal | None = None) -> bool:
+        """Meet a request: queue it, or record why not. False if it was known already.
+
+        `refusal` is why it may not be made if nothing that the frontier asks has an objection.
+        """
         if (number := self.known(mark)) is not None:
             if self._depths is not None:
                 self._depths.offer(number, self._link(number, request, parent, self._depths))
@@ -116,7 +116,7 @@ class Frontier:
         if self._depths is not None:
             request.depth = self._link(number, request, parent, self._depths)
             self._depths.enter(request.depth)
-        self._meet(Entry(number, request, mark, self._rank(request, number)), parent)
+        self._meet(Entry(number, request, mark, self._rank(request, number)), parent, refusal)
         return True
 
     def _link(self, number: int, request: Request, parent: Entry | None, depths: Depths) -> int:
@@ -127,16 +127,17 @@ class Frontier:
         self._journal.edges.append((parent.id, number, hops))
         return min(request.depth, depths[parent.id] + hops)
 
-    def _meet(self, entry: Entry, parent: Entry | None) -> None:
+    def _meet(self, entry: Entry, parent: Entry | None, refusal: Refusal | None) -> None:
         self._last_id = entry.id
         self._seen.add(entry.fingerprint, entry.id)
         entry.parent = parent.id if parent is not None else None
         self._journal.fresh.append(entry)
-        fate = self._refusal(entry.request)
-        if fate is None:
+        refused = self._refusal(entry.request) or refusal
+        if refused is None:
             self._admit(entry)
         else:
-            self._end(entry, fate)
+            entry.detail = refused.detail
+            self._end(entry, refused.fate)
 
     def _admit(self, entry: Entry) -> None:
         if entry.request.rule_limit is not None:
@@ -156,7 +157,7 @@ class Frontier:
             return
         self.pending += 1
         self._windows.place(host, entry)
-        self._schedule(host)
+        self._schedule.add(host)
 
     def _host(self, name: str) -> HostQueue:
         host = self.hosts.get(name)
@@ -169,46 +170,20 @@ class Frontier:
 
     def next(self, now: float) -> Entry | None:
         """The next request that may start now, or None: then `next_time()` says when to ask again."""
-        while (host := self._next_host(now)) is not None:
-            host.scheduled = None
-            if (at := host.may_start_at()) is not None and at <= now:
-                return self._start(host, now)
-            self._schedule(host)
-        return None
-
-    def _next_host(self, now: float) -> HostQueue | None:
-        if self._ready:
-            return self._ready.popleft()
-        while self._timed and self._timed[0][0] <= now:
-            when, _, host = heappop(self._timed)
-            if when == host.scheduled:
-                return host  # else stale: the host was scheduled anew meanwhile
-        return None
+        host = self._schedule.next(now)
+        return None if host is None else self._start(host, now)
 
     def next_time(self) -> float | None:
         """When `next` may have something again; None if nothing could start without an end or an answer first."""
-        if self._ready:
-            return 0.0
-        while self._timed and self._timed[0][0] != self._timed[0][2].scheduled:
-            heappop(self._timed)
-        return self._timed[0][0] if self._timed else None
+        return self._schedule.next_time()
 
     def _start(self, host: HostQueue, now: float) -> Entry:
         entry = self._windows.pop(host, now)
         host.start(entry, now, self._random)
         self._active[entry.id] = entry
         self.pending -= 1
-        self._schedule(host)
+        self._schedule.add(host)
         return entry
-
-    def _schedule(self, host: HostQueue) -> None:
-        when = host.may_start_at()
-        if when is not None and (host.scheduled is None or when < host.scheduled):
-            host.scheduled = when
-            if when:
-                heappush(self._timed, (when, next(self._tie), host))
-            else:
-                self._ready.append(host)
 
     # --- back --------------------------------------------------------------------------------------------------------
 
@@ -234,18 +209,23 @@ class Frontier:
         entry.due = due
         self.pending += 1
         self._windows.hold_back(host, entry)
-        self._schedule(host)
+        self._schedule.add(host)
 
     def set_aside(self, entry: Entry, *, asked: bool = True) -> None:
         """An active request wants nothing more of its host, and ends later. `asked`: see `HostQueue.let_go`."""
         assert entry.host is not None, "a request is set aside that was never started"
         entry.host.let_go(entry, asked=asked)
-        self._schedule(entry.host)
+        self._schedule.add(entry.host)
 
     def put_back(self, entry: Entry, due: float) -> None:
         """An active request was not asked, or may be asked again without that counting: as `retry`, at no attempt."""
         entry.attempts -= 1
         self.retry(entry, due)
+
+    def forgive(self, entry: Entry, attempts: int) -> None:
+        """Attempts of a request that has not ended are taken back: nothing that they met was the request's own."""
+        entry.attempts = max(0, entry.attempts - attempts)
+        self._journal.touch(entry)
 
     def ask_again(self, request: Request, mark: bytes, was: str) -> int:
         """A request that has ended as `was` is asked once more, as `request` says; its id. Its one fate will be that of
@@ -277,6 +257,12 @@ class Frontier:
             self._journal.ended_hosts.append(EndedHost(name, fate, detail, excluded))
         self._close(host, fate, detail)
 
+    def leave(self, entry: Entry, fate: str, detail: str, status: int | None = None) -> None:
+        """End an active request, and with it all of its host."""
+        self.finish(entry, fate, detail=detail, status=status)
+        assert entry.host is not None, "a request is left that was never started"
+        self.end_host(entry.host.name, fate, detail)
+
     def reject_pending(self, fate: str, detail: str) -> int:
         """End everything that waits, and all that still comes, with one fate (a cap is reached); the number ended."""
         ended = self.pending
@@ -304,7 +290,7 @@ class Frontier:
         assert host is not None, "a request is released that was never started"
         del self._active[entry.id]
         host.release(entry)
-        self._schedule(host)
+        self._schedule.add(host)
         return host
 
     def _end(self, entry: Entry, fate: str) -> None:
@@ -329,7 +315,7 @@ class Frontier:
         """Take the answer to a `Want`. Raises BooksError if fewer requests wait on disk than were left there."""
         host = self.hosts[name]
         self._windows.refill(host, waiting, self._active)
-        self._schedule(host)
+        self._schedule.add(host)
 
     def relaxed(self, rows: Iterable[RelaxedRow]) -> None:
         """Take the answer to `shorter`: all requests that got nearer by it, however far below."""
@@ -356,7 +342,7 @@ class Frontier:
             entry.rank = rank
         elif entry.host is not None:
             self._windows.move(entry.host, entry, rank)
-            self._schedule(entry.host)
+            self._schedule.add(entry.host)
 
     def _reopen(self, entry: Entry) -> None:
         if self._depths is not None and self._refusal(entry.request) is None:
@@ -370,7 +356,7 @@ class Frontier:
             entry.host, entry.attempts = host, attempts
             self._journal.touch(entry)
             self._windows.move_on_disk(host, entry)
-            self._schedule(host)
+            self._schedule.add(host)
 
     def restore(  # noqa: PLR0917 - in the order in which they are read
         self,

@@ -85,7 +85,7 @@ class HostQueue:
 
     __slots__ = (
         *("active", "awaited", "closed", "horizon", "later", "name"),
-        *("not_before", "politeness", "ready", "scheduled", "waiting"),
+        *("not_before", "politeness", "probing", "ready", "scheduled", "waiting"),
     )
 
     def __init__(self, name: str, politeness: Politeness) -> None:
@@ -94,6 +94,7 @@ class HostQueue:
         self.active = 0
         self.waiting = 0
         self.not_before = 0.0  # its delay and its pauses
+        self.probing = False  # one at a time, whatever its politeness says
         self.ready: list[tuple[int, Entry]] = []
         self.later: list[tuple[float, int, Entry]] | None = None  # None if empty: there may be very many hosts
         self.scheduled: float | None = None
@@ -103,7 +104,7 @@ class HostQueue:
 
     def may_start_at(self) -> float | None:
         """The first moment at which a request of this host may start; None if none may until one ends or is read."""
-        if self.active >= self.politeness.concurrency:
+        if self.active >= self.politeness.concurrency or (self.probing and self.active):
             return None
         if self.ready and (self.later is None or len(self.later) < RETRYING):
             return self.not_before

@@ -158,6 +158,24 @@ class Robots:
         """Crawl-delay of the agent's group in seconds (not in the RFC); the longest if there are several."""
         return self._group(agent)[1].delay
 
+    def condensed(self, agent: str) -> bytes:
+        """A robots.txt that says the same to this agent, rule by rule on the same lines, and nothing to others."""
+        name, _ = self._group(agent)
+        rules = {rule.line: rule for rule in reversed(self._rules.get(name or "", []))}
+        if not rules:
+            return b""
+        lines = [b""] * max(rules)
+        lines[min(rules) - 2] = b"User-agent: " + (name or "*").encode()
+        for number, rule in rules.items():
+            # What was no UTF-8 is told with marks in its place; then the pattern says it better.
+            told = (
+                rule.text.encode()
+                if "\ufffd" not in rule.text
+                else rule.text.encode().split(b" ")[0] + b" " + rule.pattern
+            )
+            lines[number - 1] = told
+        return b"\n".join(lines)
+
     def _group(self, agent: str) -> tuple[str | None, _Group]:
         found = self._cache.get(agent)
         if found is None:

@@ -1,15 +1,35 @@
 """May this URL be crawled? Domains, patterns, depth and traps, decided from the URL alone.
 
-Pure: no I/O, no time. URLs come normalised (`pipeline.url`). The answer is the fate of a refusal, or None.
+Pure: no I/O, no time. URLs come normalised (`pipeline.url`). The answer is a refusal, or None. A refusal names the key
+of the config that it is for and no more: it is kept with every refused URL, and counted by its words.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from pipeline.url import gate, host_of, path_of, split
+
+
+class Refusal(NamedTuple):
+    """The fate of a request that may not be made, and why in words."""
+
+    fate: str
+    detail: str
+    by_rule: bool = True  # else no robots.txt was to be had, which says nothing of the pages behind it
+
+
+SCHEME: Final = Refusal("rejected:scheme", "neither http nor https")
+IMPOSSIBLE: Final = Refusal("rejected:trap", "longer than fetch.max_url, or a host that DNS cannot have")
+NOT_CHANGED: Final = Refusal("not_due", "its sitemap or feed says that it is as it was published")
+NO_RULE: Final = Refusal("rejected:scope", "pages: the match of no page rule fits")
+NO_DOMAIN: Final = Refusal("rejected:scope", "scope.allow_domains: another host")
+NOT_SEEDS: Final = Refusal("rejected:scope", "not a host of the seeds, and there is no scope.allow_domains")
+NOT_ALLOWED: Final = Refusal("rejected:scope", "scope.allow: nothing fits")
+NOT_WANTED: Final = Refusal("rejected:scope", "--only: does not fit")
 
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -121,30 +141,34 @@ class Scope:
         self._hosts.clear()
         return True
 
-    def refusal(self, url: str, *, depth: int = 0, seed: bool = False) -> str | None:
-        """The fate of a refused request (`rejected:scheme`, `:scope`, `:trap`, `:depth`), or None if it may be made."""
+    def refusal(self, url: str, *, depth: int = 0, seed: bool = False) -> Refusal | None:
+        """Why the request may not be made, or None if it may."""
         reason = gate(url, max_url=self.max_url)
+        if reason == "scheme":
+            return SCHEME
         if seed:
-            return "rejected:scheme" if reason == "scheme" else None
+            return None
         if reason is not None:
-            return f"rejected:{reason}"
-        if not self._host_allowed(url) or not self._path_allowed(url):
-            return "rejected:scope"
-        if self._is_trap(url):
-            return "rejected:trap"
-        if self.max_depth is not None and depth > self.max_depth:
-            return "rejected:depth"
-        return None
+            return IMPOSSIBLE
+        refused = self.by_host(url) or self._by_path(url) or self.by_trap(url)
+        if refused is None and self.max_depth is not None and depth > self.max_depth:
+            return Refusal("rejected:depth", f"scope.max_depth: {self.max_depth}")
+        return refused
 
-    def source_refusal(self, url: str, *, near: str | None = None) -> str | None:
+    def by_host(self, url: str) -> Refusal | None:
+        """What the domains say of a URL."""
+        if self._host_allowed(url):
+            return None
+        return NOT_SEEDS if self._domains is None else NO_DOMAIN
+
+    def source_refusal(self, url: str, *, near: str | None = None) -> Refusal | None:
         """As `refusal`, of a sitemap or feed, which no pattern is about. `near` is the list that names it, if there is
         one: then it must be on the same host, or on one that may be crawled.
         """
         reason = gate(url, max_url=self.max_url)
         if reason is not None:
-            return f"rejected:{reason}"
-        away = near is not None and host_of(url) != host_of(near) and not self._host_allowed(url)
-        return "rejected:scope" if away else None
+            return SCHEME if reason == "scheme" else IMPOSSIBLE
+        return self.by_host(url) if near is not None and host_of(url) != host_of(near) else None
 
     def _host_allowed(self, url: str) -> bool:
         authority = split(url)[1]
@@ -158,18 +182,24 @@ class Scope:
             self._hosts[authority] = known
         return known
 
-    def _path_allowed(self, url: str) -> bool:
+    def _by_path(self, url: str) -> Refusal | None:
         if self.allow and not any(pattern.matches(url) for pattern in self.allow):
-            return False
+            return NOT_ALLOWED
         if self.only is not None and not self.only.matches(url):
-            return False
-        return not any(pattern.matches(url) for pattern in self.deny)
+            return NOT_WANTED
+        for pattern in self.deny:
+            if pattern.matches(url):
+                return Refusal("rejected:scope", f"scope.deny: {pattern.text}")
+        return None
 
-    def _is_trap(self, url: str) -> bool:
+    def by_trap(self, url: str) -> Refusal | None:
+        """Whether a URL looks like one of an endless space of them."""
         path, _, query = split(url)[2].partition("?")
         if self.max_params is not None and query.count("&") >= self.max_params:
-            return True
-        return self.max_path_repetition is not None and repeats(path, self.max_path_repetition)
+            return Refusal("rejected:trap", f"scope.traps.max_params: {self.max_params}")
+        if self.max_path_repetition is not None and repeats(path, self.max_path_repetition):
+            return Refusal("rejected:trap", f"scope.traps.max_path_repetition: {self.max_path_repetition}")
+        return None
 
 
 def repeats(path: str, most: int) -> bool:

@@ -34,7 +34,7 @@ from pipeline.errors import BooksError
 from pipeline.model import Request
 
 WINDOW: Final = 256  # waiting requests of a host in memory, at most
-SMALL_WINDOW: Final = 4  # and at least, however many hosts there are
+SMALL_WINDOW: Final = 1  # and at least, however many hosts there are
 CROWD: Final = 10_000  # waiting requests in memory, which the hosts share
 
 WaitingRow: TypeAlias = tuple[int, bytes, int, Request, int]
@@ -58,13 +58,13 @@ class Windows:
         self._most = most
         self._least = least
         self._crowd = crowd
-        self._busy = 0  # hosts with something waiting, on disk or here
+        self.busy = 0  # hosts with something waiting, on disk or here
         self.wants: deque[Want] = deque()
 
     @property
     def size(self) -> int:
         """How many waiting requests a host may have in memory."""
-        return max(self._least, min(self._most, self._crowd // (self._busy or 1)))
+        return max(self._least, min(self._most, self._crowd // (self.busy or 1)))
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
@@ -145,10 +145,10 @@ class Windows:
 
     def _count(self, host: HostQueue, change: int) -> None:
         if host.waiting == 0:
-            self._busy += 1
+            self.busy += 1
         host.waiting += change
         if host.waiting == 0:
-            self._busy -= 1
+            self.busy -= 1
 
     # --- out ---------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import Any
 
 import pycares
@@ -30,6 +31,7 @@ from pipeline.errors import ResolveError
 from pipeline.fetch.loop import NEVER, READ, WRITE, Loop
 from pipeline.fetch.resolver import NO_DESCRIPTORS, Address, Answer, CachedResolver, UnknownHostError
 
+RESOLV_CONF = Path("/etc/resolv.conf")
 _TRIES = 4  # each waits twice as long as the one before it
 # Names asked for at a time; others wait. All their questions (two each) go through one UDP socket of a name server, and
 # what overflows its buffer is lost: it would be waited for and asked again.
@@ -56,6 +58,7 @@ class CaresResolver(CachedResolver):
         self._slots: set[str] = set()  # hosts asked for whose time is not over
         self._queue: deque[str] = deque()  # hosts that are not asked for yet
         self._timer = loop.timer(self._on_time)
+        self._settings = _settings()
         first_try = self._timeout / (2**_TRIES - 1)  # so that a single server that is silent fills the time exactly
         try:
             self._channel = pycares.Channel(
@@ -78,6 +81,13 @@ class CaresResolver(CachedResolver):
             self._loop.unregister(fd)
         self._sockets.clear()
         self._channel.close()
+
+    def renew(self) -> None:
+        """Read resolv.conf again if it is another one now: a laptop has woken in another network."""
+        found = _settings()
+        if found != self._settings:
+            self._settings = found
+            self._channel.reinit()
 
     def _ask(self, host: str) -> None:
         self._queue.append(host)
@@ -211,3 +221,11 @@ def _has_route(family: int, ip: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _settings() -> bytes:
+    """What resolv.conf says now; nothing where there is none."""
+    try:
+        return RESOLV_CONF.read_bytes()
+    except OSError:
+        return b""

@@ -23,6 +23,7 @@ import re
 import socket
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -54,6 +55,7 @@ Lookup: TypeAlias = Callable[..., list[tuple[Any, ...]]]
 MAX_ADDRESSES = 16
 NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _MAX_CACHED = 10_000
+_CHECK = "hookline-check-"
 _MAX_HOST = 253  # bytes, without the dot at the end (RFC 1035, 2.3.4)
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")  # a name that ends in one is an IPv4 address or nothing (WHATWG URL)
@@ -91,6 +93,27 @@ class CachedResolver(ABC):
         self._negative_lifetime = negative_lifetime
         self._cache: dict[str, tuple[float, Answer]] = {}  # host -> (valid until, answer), oldest first
         self._lookups: dict[str, _Lookup] = {}
+        self._found = ""  # the last name that had an address
+        self._checking = False
+        self.checked: deque[bool] = deque()  # results of `check`
+
+    def check(self) -> bool:
+        """Begin to find out whether DNS answers at all: True or False will come in `checked`.
+
+        A name is asked for that nobody can have in a cache, below the last one that was found; that there is no such
+        name is an answer. False if there is none to begin with. While a check is under way there is no second one.
+        """
+        if self._found and not self._checking:
+            name = f"{_CHECK}{int(self._loop.now * 1000):x}.{self._found.removesuffix('.')}."
+            self._checking = self.resolve(name, self._on_checked) is None
+        return self._checking
+
+    def _on_checked(self, answer: Answer) -> None:
+        self._checking = False
+        self.checked.append(isinstance(answer, UnknownHostError) or not isinstance(answer, ResolveError))
+
+    def renew(self) -> None:  # noqa: B027 - most have nothing to do
+        """Read the system's settings again if they have changed; the C library's own resolver does so by itself."""
 
     def resolve(self, host: str, callback: Callable[[Answer], object]) -> Answer | None:
         """The answer if it is known now, else None; then `callback(answer)` is called in a later turn of the loop.
@@ -129,6 +152,8 @@ class CachedResolver(ABC):
         """An answer, good for so many seconds as far as the one who gave it says."""
         if not isinstance(answer, ResolveError):
             answer = answer[:MAX_ADDRESSES]
+            if "." in host and not host.startswith(_CHECK):
+                self._found = host
         self._remember(host, answer, lifetime)
         self._tell(host, answer)
 

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 import pipeline
+from pipeline.crawl.hosts import MAX_PRIORITY
 from pipeline.errors import ConfigError, NothingToDoError, PluginError, Problem
 from pipeline.model import Request
 from pipeline.runner.books import Books
-from pipeline.runner.build import Job, make_engine
+from pipeline.runner.build import Job, make_engine, secret_headers
 from pipeline.runner.engine import Engine
 from pipeline.runner.fingerprint import makers
 from pipeline.runner.past import Past
-from pipeline.state import again, requests, results, runs, sources
+from pipeline.state import again, deferred, requests, results, runs, sources
 from pipeline.state.runs import RunRow
 from pipeline.state.writer import Writer
-from pipeline.url import Origin, origin_of
+from pipeline.url import Origin, identity, origin_of
 
 SEEDS = 1000  # that are held in memory before they are handed to the state
 MARKS = 50_000  # known requests that are read at a time by a run that goes on
@@ -93,17 +94,45 @@ def run_start(job: Job) -> None:
 def begin(job: Job, writer: Writer) -> Begun:
     """A new run. Raises ConfigError for wrong seeds; then there is none."""
     run, narrowed = job.run, job.options.narrowed
+    last = writer.call(runs.last)
+    writer.call(deferred.put_aside)
     number = writer.call(runs.begin, run.id, run.start.isoformat(), job.fingerprint, narrowed, pipeline.__version__)
     _restore_cookies(job, writer)
     engine = make_engine(job, writer, number, Books())
+    same = last is not None and last.fingerprint == job.fingerprint
+    if last is not None and same:
+        engine.books.adopted += [host for host in last.counts.get("adopted", ()) if job.scope.adopt(host)]
+        _add_left_over(job, writer, engine, seeds=True)
     for count, request in enumerate(start_requests(job, writer), 1):
         engine.add_seed(request)
         if count % SEEDS == 0:
             engine.recorder.flush()
             writer.call(requests.last_id)  # waits for it: otherwise all of them would be queued at once
+    _add_left_over(job, writer, engine, seeds=False)
     engine.recorder.flush()
     writer.commit(wait=True)
     return Begun(number, engine)
+
+
+def _add_left_over(job: Job, writer: Writer, engine: Engine, *, seeds: bool) -> None:
+    """Enter what the last run deferred, to be asked for before all else of its host.
+
+    What scope refuses now is left out: a page may bring it all the same, and then it is judged like any link.
+    """
+    after, vault = 0, secret_headers(job.loaded.config)
+    while True:
+        after, found = writer.call(deferred.take, after, SEEDS, seeds, vault)
+        if not found:
+            return
+        for request in found:
+            if request.page not in job.rules.rules:
+                request.page = None
+            request.priority, request.hops, request.trail = MAX_PRIORITY, (), ()
+            start = job.rules.resolve(request)
+            if seeds:
+                _trust(job, origin_of(start.url))
+            if start.page is not None and not job.scope.refusal(start.url, depth=start.depth, seed=seeds):
+                engine.books.left_over += job.frontier.add(start, identity(start))
 
 
 def resume(job: Job, writer: Writer, past: Past) -> Begun:
@@ -126,6 +155,7 @@ def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
     before = msgspec.convert(last.counts, Books)
     books = Books(  # requests are those of both runs, items are this run's
         seeds=before.seeds,
+        left_over=before.left_over,
         links=before.links,
         redirects=before.redirects,
         bad_links=before.bad_links,

@@ -7,14 +7,18 @@ import msgspec
 from pipeline.model import PackedPage
 from pipeline.runner.summary import LinkCounts, SlowHook
 
+MOST_HOSTS = 200  # of which something is told
+MOST_TOLD = 20  # different things that are told of one host, or of the run
 MOST_MESSAGES = 100  # of one plugin that are told apart
 OTHER = "other errors"
+OTHER_WORDS = "other things"
 
 
 class Books(msgspec.Struct):
     """Counters of one run, over all processes that worked on it. Sizes are bytes, durations seconds."""
 
     seeds: int = 0  # distinct ones
+    left_over: int = 0  # requests that the run before had deferred
     requests: int = 0  # attempts sent, those for robots.txt apart
     robots_requests: int = 0
     source_requests: int = 0  # of `requests`, those for sitemaps and feeds
@@ -32,6 +36,7 @@ class Books(msgspec.Struct):
     bad_links: int = 0
     fates: dict[str, int] = {}
     per_limit: dict[str, int] = {}  # follow rule -> links that it has given
+    similar: dict[str, int] = {}  # pattern -> requests, where they are limited
     adopted: list[str] = []  # hosts that seeds redirected to
     extracted: int = 0
     kept: int = 0
@@ -44,6 +49,7 @@ class Books(msgspec.Struct):
     faults: dict[str, dict[str, int]] = {}  # plugin -> "hook: message" -> pages or items
     parsed: int = 0  # pages that plugins have seen
     faulty: dict[str, int] = {}  # plugin -> pages on which it failed
+    told: dict[str, dict[str, int]] = {}  # host ("": the run) -> what throttled it, in words -> times
 
     def take_items(self, page: PackedPage) -> None:
         """Enter the items of a page that ended well."""
@@ -70,6 +76,12 @@ class Books(msgspec.Struct):
         """Enter an error of a plugin."""
         messages = self.faults.setdefault(plugin, {})
         add(messages, message if message in messages or len(messages) < MOST_MESSAGES else OTHER, 1)
+
+    def tell_host(self, host: str, words: str) -> None:
+        """Enter what throttled a host, or with "" the run, in words."""
+        if host in self.told or len(self.told) < MOST_HOSTS:
+            told = self.told.setdefault(host, {})
+            add(told, words if words in told or len(told) < MOST_TOLD else OTHER_WORDS, 1)
 
     def spend(self, page: PackedPage, url: str) -> None:
         """Enter the time that plugins took for a page."""

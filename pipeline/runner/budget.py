@@ -7,6 +7,7 @@ nobody is to blame for (a worker that died between hooks) costs its page and nob
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from pipeline.errors import PluginError
 from pipeline.model import Fault, PackedPage
@@ -15,6 +16,15 @@ from pipeline.runner.books import Books, add
 FEW = 10  # pages on which a plugin may fail whatever their share
 
 log = logging.getLogger("hookline.engine")
+
+
+class Limits(NamedTuple):
+    """Caps of a run: pages fetched, seconds, bytes received. None means no cap."""
+
+    pages: int | None = None
+    time: float | None = None
+    bytes: int | None = None
+    plugin_errors: float = 1.0  # share of pages on which one plugin may fail
 
 
 class Budget:

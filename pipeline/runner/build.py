@@ -22,16 +22,19 @@ from pipeline.config.entries import SeedEntry
 from pipeline.config.loader import Loaded
 from pipeline.config.schema import Config
 from pipeline.crawl.frontier import Frontier
-from pipeline.crawl.scope import Normaliser, Pattern, Scope
+from pipeline.crawl.scope import NO_RULE, NOT_CHANGED, Normaliser, Pattern, Refusal, Scope
+from pipeline.crawl.traps import Traps
 from pipeline.errors import ConfigError, Problem
 from pipeline.model import Request
 from pipeline.runner.advice import advice
 from pipeline.runner.books import Books
+from pipeline.runner.budget import Limits
 from pipeline.runner.credentials import CookieKeeper, Credentials, is_secret
-from pipeline.runner.engine import Engine, Limits
+from pipeline.runner.engine import Engine
 from pipeline.runner.fetching import (
     Network,
     is_loopback,
+    make_breakers,
     make_credentials,
     make_manners,
     network_for,
@@ -41,6 +44,7 @@ from pipeline.runner.fetching import (
     user_agent,
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
+from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.plugging import load_host, make_fetchers, make_pool
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
@@ -94,6 +98,7 @@ class Job:
     host: Host
     rules: RuleBook
     scope: Scope
+    traps: Traps
     frontier: Frontier
     credentials: Credentials
     summary: Summary
@@ -135,7 +140,7 @@ def build(
     host = load_host(loaded, run, output=options.output, dry_run=options.dry_run, trace=options.trace)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
-    scope, published = make_scope(config, seeds, options.only), Published()
+    scope, traps, published = make_scope(config, seeds, options.only), make_traps(config), Published()
     summary = Summary(pipeline.__version__, config.name, run.id, run.start.isoformat(), str(loaded.file))
     summary.notes = [str(note) for note in [*reminders(loaded, seeds), *host.deprecations]]
     summary.outputs = [str(store.path) for store in host.stores if store.path is not None]
@@ -151,7 +156,8 @@ def build(
         host=host,
         rules=rules,
         scope=scope,
-        frontier=make_frontier(config, scope, published),
+        traps=traps,
+        frontier=make_frontier(config, scope, traps, published),
         published=published,
         credentials=credentials,
         summary=summary,
@@ -188,18 +194,18 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         sources=books.sources,
         adopted=books.adopted,
     )
-    rules = robots_rules(config.fetch)
+    job.traps.counts = books.similar
     job.engine = Engine(
         loop=job.network.loop,
         fetcher=job.network.fetcher,
         frontier=job.frontier,
-        robots=RobotsGate(
-            rules, agent=user_agent(config.fetch), retry=retry, rng=random.random, wall=time.time, memory=recorder
-        ),
+        robots=make_robots(config, retry, random, recorder),
         sources=Sources(job.frontier, books, job.published),
-        manners=make_manners(config.fetch, job.frontier, random),
+        manners=make_manners(config.fetch, job.frontier, random, books.tell_host),
+        breakers=make_breakers(config.fetch, job.frontier, job.network.resolver, books.tell_host),
         credentials=job.credentials,
         redirector=redirector,
+        traps=job.traps,
         pool=make_pool(job.loaded, job.host, job.rules, job.network.loop, workers=options.workers),
         recorder=recorder,
         revisits=make_revisits(job, writer, recorder, number, made_by, vault),
@@ -211,6 +217,12 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         own=make_fetchers(job.loaded, job.host, job.network.loop, workers=options.workers),
     )
     return job.engine
+
+
+def make_robots(config: Config, retry: RetryPolicy, random: Random, recorder: Recorder) -> RobotsGate:
+    """`fetch.robots`"""
+    agent, rules = user_agent(config.fetch), robots_rules(config.fetch)
+    return RobotsGate(rules, agent=agent, retry=retry, rng=random.random, wall=time.time, memory=recorder)
 
 
 def make_revisits(  # noqa: PLR0917 - what `make_engine` has in hand
@@ -301,16 +313,25 @@ def normaliser(config: Config) -> Callable[[str], str]:
     return Normaliser(strip_params=rules.strip_params, sort_params=rules.sort_params)
 
 
-def make_frontier(config: Config, scope: Scope, published: Published) -> Frontier:
+def make_traps(config: Config) -> Traps:
+    """`scope.traps`, as far as they need more than one URL. Pages that are to give no items cannot be barren."""
+    traps = config.scope.traps
+    gives_items = config.parse or any(page.items for page in config.pages.values())
+    return Traps(max_barren=(traps.max_barren or None) if gives_items else None, max_similar=traps.max_similar)
+
+
+def make_frontier(config: Config, scope: Scope, traps: Traps, published: Published) -> Frontier:
     """A frontier that refuses by scope, what no page rule fits, and what is published and said to be unchanged."""
 
-    def refusal(request: Request) -> str | None:
+    def refusal(request: Request) -> Refusal | None:
         if request.source is not None:
             return scope.source_refusal(request.url, near=request.parent if request.source.level else None)
-        fate = scope.refusal(request.url, depth=request.depth, seed=request.seed)
-        if fate is None and request.page is None:
-            return "rejected:scope"
-        return "not_due" if fate is None and published.has(request) else fate
+        refused = scope.refusal(request.url, depth=request.depth, seed=request.seed)
+        if refused is None and request.page is None:
+            return NO_RULE
+        if refused is None and published.has(request):
+            return NOT_CHANGED
+        return refused or traps.refusal(request)
 
     return Frontier(
         refusal=refusal,

@@ -19,25 +19,28 @@ from random import Random
 from typing import NamedTuple
 
 from pipeline.crawl.frontier import Entry, Frontier
+from pipeline.crawl.scope import Refusal
+from pipeline.crawl.traps import Traps
 from pipeline.errors import HooklineError, PluginError
 from pipeline.failpoints import hit
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
-from pipeline.model import Failure, PackedPage, PageJob, PageResult, Request, Response
+from pipeline.model import Failure, PackedPage, PageJob, Request, Response
 from pipeline.packing import MARK, unpack_some
 from pipeline.runner.books import Books
-from pipeline.runner.budget import Budget
+from pipeline.runner.breakers import Breakers
+from pipeline.runner.budget import Budget, Limits
 from pipeline.runner.credentials import Credentials
 from pipeline.runner.fetchers import OwnFetchers
 from pipeline.runner.memory import resident
-from pipeline.runner.outcome import Next, RetryPolicy, decide
-from pipeline.runner.politeness import Advice, HostManners
+from pipeline.runner.outcome import Next, RetryPolicy, decide, page_fate
+from pipeline.runner.politeness import HostManners
 from pipeline.runner.recorder import Recorder
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.revisits import Revisits
-from pipeline.runner.robots_gate import MOST_TEXT, Refusal, RobotsGate, State
+from pipeline.runner.robots_gate import MOST_TEXT, RobotsGate, State
 from pipeline.runner.sources import KEEP, Sources
-from pipeline.url import identity
+from pipeline.url import host_of, identity
 from pipeline.workers.inline import Pool
 
 GRACE = 7.5  # seconds that running requests are given when a run stops: eight with the last commit
@@ -46,15 +49,6 @@ NOT_MODIFIED = 304
 UNCOMMITTED = 500  # pages that a kill may cost besides those under way (spec, section 3, contract 1)
 
 log = logging.getLogger("hookline.engine")
-
-
-class Limits(NamedTuple):
-    """Caps of a run: pages fetched, seconds, bytes received. None means no cap."""
-
-    pages: int | None = None
-    time: float | None = None
-    bytes: int | None = None
-    plugin_errors: float = 1.0  # share of pages on which one plugin may fail
 
 
 class Flight(NamedTuple):
@@ -77,8 +71,10 @@ class Engine:
         robots: RobotsGate,
         sources: Sources,
         manners: HostManners,
+        breakers: Breakers,
         credentials: Credentials,
         redirector: Redirector,
+        traps: Traps,
         pool: Pool,
         recorder: Recorder,
         revisits: Revisits | None = None,
@@ -102,6 +98,8 @@ class Engine:
         self.books: Books = recorder.books
         self._robots_before = self.books.robots_requests
         self._manners = manners
+        self._breakers = breakers
+        self._traps = traps
         self._credentials = credentials
         self._prepare = prepare
         self._retry = retry
@@ -191,8 +189,13 @@ class Engine:
                 done.append(outcome)
         while done:
             outcome = done.popleft()
-            if not self.robots.take(outcome, self.loop.now):
-                self._take_outcome(self._fetching.pop(id(outcome.request)), outcome)
+            flight = self._fetching.pop(id(outcome.request), None)
+            if self._breakers.took_outage(outcome, flight and flight.entry, self.loop.now):
+                self.robots.put_back(outcome, self.loop.now)
+            elif flight is None:
+                self.robots.take(outcome, self.loop.now)
+            else:
+                self._take_outcome(flight, outcome)
         while self.robots.delays:
             self._manners.slow_down(*self.robots.delays.popleft())
         while self.robots.released:
@@ -203,6 +206,8 @@ class Engine:
         entry = flight.entry
         decision = decide(outcome)
         if isinstance(outcome, Response) and self._was_told_to_wait(entry, outcome):
+            return
+        if self._breakers.took_host(entry, outcome, decision.detail, self.loop.now):
             return
         if flight.conditional and isinstance(outcome, Response) and outcome.status == NOT_MODIFIED:
             assert self.revisits is not None
@@ -229,15 +234,7 @@ class Engine:
         self.books.bytes += len(response.body)
         if self._limits.bytes is not None and self.books.bytes > self._limits.bytes:
             self.stop("bytes")
-        advice = self._manners.answered(entry, response, self.loop.now)
-        if advice is Advice.ASK_AGAIN:
-            self.frontier.put_back(entry, self.loop.now)
-        elif advice is Advice.DEFER:
-            detail = f"HTTP {response.status}; the host asks to wait longer than fetch.retry_after.max"
-            self.frontier.finish(entry, "deferred:retry_after", detail=detail, status=response.status)
-            assert entry.host is not None
-            self.frontier.end_host(entry.host.name, "deferred:retry_after", detail)
-        return advice is not Advice.GO_ON
+        return self._manners.took(entry, response, self.loop.now)
 
     # --- pages -------------------------------------------------------------------------------------------------------
 
@@ -272,7 +269,7 @@ class Engine:
             self.frontier.finish(flight.entry, fate, detail=detail, status=response.status)
             if fate == "fetched":
                 self.recorder.keep(flight.entry, response, page)
-                self._follow(flight.entry, page)
+                self._follow(flight.entry, page, response.body)
 
     def _charge(self, page: PackedPage, url: str) -> None:
         error = self._budget.charge(page, url)
@@ -280,15 +277,18 @@ class Engine:
             self.error = error
             self.stop(self._budget.why)
 
-    def _follow(self, entry: Entry, page: PackedPage) -> None:
+    def _follow(self, entry: Entry, page: PackedPage, body: bytes) -> None:
         """Give the frontier the links of a page. Most are known, and those are never unpacked."""
         frontier = self.frontier
         wanted = range(len(page.marks) // MARK) if frontier.track_depth else frontier.unknown(page.marks)
+        links = unpack_some(page, wanted) if wanted else []
+        fresh = [request for request, mark in links if not frontier.track_depth or frontier.known(mark) is None]
+        refusal = self._traps.read(entry.request, body, items=page.extracted > 0, links=fresh) if fresh else None
         new = lists = 0
-        for request, mark in unpack_some(page, wanted) if wanted else ():
+        for request, mark in links:
             request.depth = entry.request.depth + 1  # as it is now: a shorter path may have been found meanwhile
             request.parent = entry.request.url
-            is_new = frontier.add(request, mark, parent=entry)
+            is_new = frontier.add(request, mark, entry, refusal)
             if request.source is None:
                 new += is_new
             else:
@@ -302,8 +302,10 @@ class Engine:
         frontier, now, revisits = self.frontier, self.loop.now, self.revisits
         while self.stopped is None and revisits is not None and revisits.known:
             self._start(revisits.known.popleft())
-        while self.stopped is None and (request := self.robots.next(now)) is not None:
-            self.fetcher.start(request, keep=MOST_TEXT + 1)
+        self._breakers.tick(now)
+        if self._breakers.is_lasting(now):
+            self.stop("DNS or the network is out")
+        self._ask_robots()
         if self._cap_reached() and not frontier.active:
             frontier.reject_pending("rejected:limit", f"limits.pages {self._limits.pages} is reached")
         while self._room() and (entry := frontier.next(now)) is not None:
@@ -311,10 +313,19 @@ class Engine:
         if revisits is not None:
             revisits.ask()
 
+    def _may_start(self) -> bool:
+        return self.stopped is None and self._breakers.may_start(self.loop.now)
+
+    def _ask_robots(self) -> None:
+        while self._may_start() and (request := self.robots.next(self.loop.now)) is not None:
+            self._manners.asked_beside(host_of(request.url), self.loop.now)
+            self._breakers.started(self.loop.now)
+            self.fetcher.start(request, keep=MOST_TEXT + 1)
+
     def _room(self) -> bool:
         connections = self.fetcher.room - (0 if self.own is None else self.own.pool.busy)
         return (
-            self.stopped is None
+            self._may_start()
             and (connections > 0 if self.revisits is None else self.revisits.room(connections))
             and self.pool.waiting_bytes < WAITING_BYTES
             and self.recorder.uncommitted < self.fetcher.concurrency + UNCOMMITTED
@@ -343,8 +354,7 @@ class Engine:
             self.frontier.finish(entry, allowed.fate, detail=allowed.detail)
         elif allowed is State.UNKNOWN:
             self.robots.hold(entry, self.loop.now)
-            if (request := self.robots.next(self.loop.now)) is not None:
-                self.fetcher.start(request, keep=MOST_TEXT + 1)
+            self._ask_robots()
         else:
             self._send(entry)
 
@@ -357,6 +367,7 @@ class Engine:
         conditional = self.revisits is not None and self.revisits.ask_with(entry, request)
         self._credentials.put_on(request)
         self._fetching[id(request)] = Flight(entry, self._credentials.signature(request.url), conditional)
+        self._breakers.started(self.loop.now)
         self.books.requests += 1
         self.books.source_requests += request.source is not None
         if self.own is not None and self.own.wants(request):
@@ -366,11 +377,12 @@ class Engine:
 
     def _set_timer(self) -> None:
         """One timer for the next moment at which something may start."""
-        times = [self.recorder.next_time()]
+        times = [self.recorder.next_time(), self._breakers.next_time(self.loop.now)]
         if self.own is not None and self.own.pool.done:  # brought at once, in this very process
             times.append(self.loop.now)
-        if self.stopped is None:
+        if self._may_start():
             times.append(self.robots.next_time())
+        if self.stopped is None:
             times.append(self.loop.now if self._sources.busy else None)
         if self._room():
             times.append(self.frontier.next_time())
@@ -386,15 +398,3 @@ class Engine:
 
 def _nothing() -> None:
     """The frontier's timer only ends the poll; `tick` does the work."""
-
-
-def page_fate(result: PackedPage | PageResult) -> tuple[str, str]:
-    """(fate, detail) of a page that was fetched and parsed (spec, sections 3 and 4)."""
-    if result.fault is not None:
-        fault = result.fault
-        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}".lstrip(".")
-    if result.verdict == "soft_404":
-        return "gone", "soft 404"
-    if result.verdict in ("blocked", "login"):
-        return "failed:blocked", result.verdict
-    return "fetched", ""

@@ -15,6 +15,7 @@ from random import Random
 import pipeline
 from pipeline.config.loader import Loaded
 from pipeline.config.schema import Auth, FetchConfig, HostConfig
+from pipeline.crawl.breaker import HostRules, OutageRules
 from pipeline.crawl.cookies import CookieJar
 from pipeline.crawl.frontier import Frontier, Politeness
 from pipeline.errors import ConfigError, Problem
@@ -24,6 +25,7 @@ from pipeline.fetch.loop import Loop
 from pipeline.fetch.resolver import CachedResolver
 from pipeline.fetch.resolvers import make_resolver
 from pipeline.fetch.tls import TlsOptions
+from pipeline.runner.breakers import Breakers, Line
 from pipeline.runner.client import Client
 from pipeline.runner.credentials import Credentials, is_secret
 from pipeline.runner.outcome import RetryPolicy
@@ -130,7 +132,9 @@ def robots_rules(fetch: FetchConfig) -> RobotsRules:
     return RobotsRules(robots.obey, robots.max_crawl_delay if robots.crawl_delay else None)
 
 
-def make_manners(fetch: FetchConfig, frontier: Frontier, random: Random) -> HostManners:
+def make_manners(
+    fetch: FetchConfig, frontier: Frontier, random: Random, tell: Callable[[str, str], None]
+) -> HostManners:
     """`fetch.retry_after` and `autothrottle`"""
     return HostManners(
         frontier,
@@ -138,6 +142,19 @@ def make_manners(fetch: FetchConfig, frontier: Frontier, random: Random) -> Host
         throttled=throttled(fetch),
         wall=time.time,
         rng=random.random,
+        tell=tell,
+    )
+
+
+def make_breakers(fetch: FetchConfig, frontier: Frontier, line: Line, tell: Callable[[str, str], None]) -> Breakers:
+    """`fetch.breaker` and `fetch.outage`; `line` is the resolver."""
+    breaker, outage = fetch.breaker, fetch.outage
+    return Breakers(
+        frontier,
+        line,
+        hosts=HostRules(breaker.failures, breaker.pause, breaker.pauses),
+        outage=OutageRules(outage.hosts, outage.within, outage.probe, outage.max),
+        tell=tell,
     )
 
 
@@ -192,16 +209,18 @@ def client_for(loaded: Loaded | None, urls: Iterable[str]) -> Iterator[Client]:
 def politeness(fetch: FetchConfig) -> Callable[[str], Politeness]:
     """`fetch.per_host` and `fetch.hosts`: how each host may be asked; the first glob that fits a host overrides."""
     general = fetch.per_host
+    shared: dict[Politeness, Politeness] = {}  # very many hosts are asked in very few ways
 
     def of(host: str) -> Politeness:
         default = LOOPBACK_POLITENESS if is_loopback(host) else DEFAULT_POLITENESS
         own = host_rule(fetch, host)
         rules = [rule for rule in (own, general) if rule is not None]
-        return Politeness(
+        found = Politeness(
             concurrency=next((r.concurrency for r in rules if r.concurrency is not None), default.concurrency),
             delay=next((r.delay for r in rules if r.delay is not None), default.delay),
             jitter=next((r.jitter for r in rules if r.jitter is not None), general.jitter),
         )
+        return shared.setdefault(found, found)
 
     return of
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pipeline.crawl.redirect import REDIRECTS
 from pipeline.crawl.throttle import Rng, backoff
 from pipeline.errors import PolicyError
-from pipeline.model import Failure, Response
+from pipeline.model import Failure, PackedPage, PageResult, Response
 
 
 class Next(Enum):
@@ -48,6 +48,18 @@ def decide(outcome: Response | Failure) -> Decision:
         return Decision(Next.END, "gone", f"HTTP {status}")
     detail = f"HTTP {status} without a Location to go to" if status in REDIRECTS else f"HTTP {status}"
     return Decision(Next.END, f"failed:http_{status}", detail, status)
+
+
+def page_fate(result: PackedPage | PageResult) -> tuple[str, str]:
+    """(fate, detail) of a page that was fetched and parsed (spec, sections 3 and 4)."""
+    if result.fault is not None:
+        fault = result.fault
+        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}".lstrip(".")
+    if result.verdict == "soft_404":
+        return "gone", "soft 404"
+    if result.verdict in ("blocked", "login"):
+        return "failed:blocked", result.verdict
+    return "fetched", ""
 
 
 class RetryPolicy(NamedTuple):

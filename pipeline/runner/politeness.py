@@ -25,7 +25,8 @@ class HostManners:
     """Per-host pauses and delays of a run.
 
     `max_wait` is `retry_after.max` in seconds, None where Retry-After is not obeyed; `throttled(host)` says whether the
-    delay of a host follows its speed. `wall` gives epoch seconds, `rng` numbers in [0, 1).
+    delay of a host follows its speed. `wall` gives epoch seconds, `rng` numbers in [0, 1); `tell` is told what a person
+    should know of a host, in words.
     """
 
     def __init__(
@@ -36,14 +37,26 @@ class HostManners:
         throttled: Callable[[str], bool],
         wall: Callable[[], float],
         rng: Callable[[], float],
+        tell: Callable[[str, str], None] = lambda host, words: None,
     ) -> None:
         self._frontier = frontier
         self._max_wait = max_wait
         self._throttled = throttled
         self._wall = wall
         self._rng = rng
+        self._tell = tell
         self._pauses: dict[str, HostPause] = {}
-        self._throttles: dict[str, AutoThrottle | None] = {}
+        self._throttles: dict[str, AutoThrottle] = {}
+
+    def took(self, entry: Entry, response: Response, now: float) -> bool:
+        """Take note of an answer; True if its request waits for that, or is left to the next run with all its host."""
+        advice = self.answered(entry, response, now)
+        if advice is Advice.ASK_AGAIN:
+            self._frontier.put_back(entry, now)
+        elif advice is Advice.DEFER:
+            detail = f"HTTP {response.status}; the host asks to wait longer than fetch.retry_after.max"
+            self._frontier.leave(entry, "deferred:retry_after", detail, response.status)
+        return advice is not Advice.GO_ON
 
     def answered(self, entry: Entry, response: Response, now: float) -> Advice:
         """Take note of an answer."""
@@ -58,10 +71,19 @@ class HostManners:
             return Advice.GO_ON
         if pause is None:
             pause = self._pauses[host.name] = HostPause(self._max_wait)
-        if not pause.refuse(now, asked, self._rng):
+        goes_on = pause.refuse(now, asked, self._rng)
+        said = f"HTTP {response.status}" + ("" if asked is None else f" with Retry-After {asked:g} s")
+        self._tell(host.name, f"{said}: {'paused' if goes_on else 'left to the next run'}")
+        if not goes_on:
             return Advice.DEFER
         self._frontier.pause(host.name, pause.until)
         return Advice.ASK_AGAIN
+
+    def asked_beside(self, name: str, now: float) -> None:
+        """A host was asked for something that is no page (robots.txt): that counts in its rate as well."""
+        host = self._frontier.hosts.get(name)
+        if host is not None:
+            self._frontier.pause(name, now + host.politeness.delay)
 
     def slow_down(self, name: str, delay: float) -> None:
         """A host asked for this delay between requests (Crawl-delay): never less from now on."""
@@ -69,13 +91,15 @@ class HostManners:
         if host is not None and delay > host.politeness.delay:
             host.politeness = host.politeness._replace(delay=delay, jitter=0.0)  # jitter could undercut it
             self._throttles.pop(name, None)  # it starts again, from the longer delay
+            self._tell(name, f"Crawl-delay of {delay:g} s")
 
     def _adapt(self, name: str, response: Response) -> None:
         host = self._frontier.hosts[name]
-        if name not in self._throttles:
+        throttle = self._throttles.get(name)
+        if throttle is None:
             delay = host.politeness.delay
-            self._throttles[name] = AutoThrottle(delay) if delay > 0 and self._throttled(name) else None
-        throttle = self._throttles[name]
-        if throttle is not None:
-            delay = throttle.observe(response.elapsed, ok=response.status < 400)
-            host.politeness = host.politeness._replace(delay=delay)
+            if response.elapsed <= delay or delay <= 0 or not self._throttled(name):
+                return  # of a host that never was slow there is nothing to remember
+            throttle = self._throttles[name] = AutoThrottle(delay)
+        delay = throttle.observe(response.elapsed, ok=response.status < 400)
+        host.politeness = host.politeness._replace(delay=delay)

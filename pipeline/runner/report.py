@@ -11,11 +11,12 @@ import msgspec
 from pipeline.errors import StateError, StorageError
 from pipeline.runner.books import Books
 from pipeline.runner.engine import Engine
-from pipeline.runner.summary import ItemCounts, PluginCost, Summary, UrlProblem
+from pipeline.runner.summary import ItemCounts, PluginCost, RefusalCount, Summary, UrlProblem
 from pipeline.state import requests, robots, sources
 from pipeline.state.writer import Writer
 
 MOST_NOTES = 5  # sitemaps that are told one by one
+MOST_RULES = 100  # rules whose refusals are told one by one
 MOST_PROBLEMS = 200  # URLs that are told one by one; the counts are always whole
 
 
@@ -24,6 +25,9 @@ def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     books = engine.books
     summary.stopped = engine.stopped
     summary.seeds = books.seeds
+    summary.left_over = books.left_over
+    summary.throttled = {host: dict(told) for host, told in sorted(books.told.items())}
+    summary.notes += books.told.get("", {})
     _split(summary, engine, writer)
     summary.requests = books.requests - books.source_requests
     summary.bytes = books.bytes
@@ -39,11 +43,13 @@ def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     try:
         summary.hosts = writer.call(requests.fates_by_host)
         found = writer.call(requests.problems, MOST_PROBLEMS)
+        rules = writer.call(requests.refusals, MOST_RULES)
         refused = writer.call(robots.refused_now)
         in_part = writer.call(sources.read_in_part, MOST_NOTES)
     except StateError:  # told elsewhere: it is why the run ended
         return
     summary.problems = [UrlProblem(*problem) for problem in found]
+    summary.refused = [RefusalCount(*one) for one in rules]
     summary.notes.extend(engine.robots.notes)
     summary.notes.extend(f"{url} was read in part only, {why}; nothing goes for not being met" for url, why in in_part)
     for host, number in refused:

@@ -26,11 +26,15 @@ from enum import Enum
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from sys import intern
 from typing import NamedTuple, Protocol
 
 from pipeline.crawl.frontier import Entry
 from pipeline.crawl.redirect import redirect
 from pipeline.crawl.robots import Robots
+from pipeline.crawl.robots_shelf import Shelf
+from pipeline.crawl.scope import Refusal
+from pipeline.crawl.throttle import retry_after
 from pipeline.errors import FetchError, PolicyError
 from pipeline.fetch.content import Decoder, content_codings
 from pipeline.model import Failure, Request, Response
@@ -42,6 +46,7 @@ MOST_TEXT = 512 * 1024  # bytes of a robots.txt that are read; RFC 9309 asks for
 MOST_DECODED = 32 * MOST_TEXT  # what one KiB of a packed file may swell to before it counts as broken
 MOST_HOPS = 5  # redirects that are followed, RFC 9309, 2.3.1.2
 MOST_AGE = 30 * 86400  # seconds for which a copy counts while the server gives no other (RFC 9309, 2.3.1.4)
+MOST_WAIT = 600.0  # seconds of a Retry-After that are waited for; a server that asks for more gives no rules
 MOST_NOTES = 10
 UNREACHABLE = ("failed:dns", "failed:connect", "failed:tls")
 
@@ -51,14 +56,6 @@ class RobotsRules(NamedTuple):
 
     obey: bool = True
     max_crawl_delay: float | None = 60.0
-
-
-class Refusal(NamedTuple):
-    """The fate of a page that may not be asked for, and why in words."""
-
-    fate: str
-    detail: str
-    by_rule: bool = True  # else no robots.txt was to be had, which says nothing of the pages behind it
 
 
 class State(Enum):
@@ -71,18 +68,27 @@ class State(Enum):
 class _Origin:
     """One origin: the rules or the refusal for all of it once known, and the entries that wait for that."""
 
-    __slots__ = ("attempts", "copy", "held", "hops", "known", "refusal", "root", "rules", "url")
+    __slots__ = ("attempts", "copy", "held", "hops", "known", "name", "refusal", "rules")
 
     def __init__(self, origin: Origin) -> None:
-        self.root = origin.root
+        self.name = origin
         self.copy: Copy | None = None
-        self.url = f"{origin.root}robots.txt"
         self.known = False
-        self.rules: Robots | None = None
+        self.rules: bytes | None = None  # packed
         self.refusal: Refusal | None = None
-        self.held: list[Entry] = []
+        self.held: list[Entry] | None = None
         self.attempts = 0
         self.hops = 0
+
+    @property
+    def root(self) -> str:
+        """Scheme, host and port as the beginning of a URL; made anew each time, since there may be very many."""
+        return self.name.root
+
+    @property
+    def url(self) -> str:
+        """Of its robots.txt."""
+        return f"{self.name.root}robots.txt"
 
 
 class Memory(Protocol):
@@ -109,6 +115,7 @@ class RobotsGate:
     ) -> None:
         self._rules = rules
         self._agent = agent
+        self._shelf = Shelf(agent)
         self._retry = retry
         self._rng = rng
         self._wall = wall
@@ -136,9 +143,9 @@ class RobotsGate:
             return State.UNKNOWN
         if origin.refusal is not None:
             return origin.refusal
-        if origin.rules is None or origin.rules.allows(url, self._agent):
+        if origin.rules is None or (rules := self._shelf.rules(origin.rules)).allows(url, self._agent):
             return State.ALLOWED
-        verdict = origin.rules.explain(url, self._agent)
+        verdict = rules.explain(url, self._agent)
         return Refusal("rejected:robots", f"{origin.url} line {verdict.line}: {verdict.rule}")
 
     def hold(self, entry: Entry, now: float) -> None:
@@ -146,11 +153,15 @@ class RobotsGate:
         name = origin_of(entry.request.url)
         origin = self._origins.get(name)
         if origin is None:
+            if entry.host is not None:  # the same text once: there may be very many hosts
+                name = Origin(intern(name.scheme), entry.host.name, name.port)
             origin = self._origins[name] = _Origin(name)
+            origin.held = []
             if self._memory is None:
                 self._ask(origin, Request(origin.url), now)
             else:
                 self._memory.recall(origin.root, partial(self._remember, origin))
+        assert origin.held is not None, "an entry is held though its robots.txt is known"
         origin.held.append(entry)
 
     def _remember(self, origin: _Origin, copy: Copy | None) -> None:
@@ -194,10 +205,21 @@ class RobotsGate:
             self._keep(origin, origin.copy._replace(checked=int(self._wall())))
             self._settle(origin, rules=Robots(origin.copy.text))
         elif outcome.status >= 500 or outcome.status == 429:
-            self._deny_later(origin, request, f"HTTP {outcome.status}", now)
+            asked = retry_after(outcome.header("retry-after"), self._wall()) or 0.0
+            self._deny_later(origin, request, f"HTTP {outcome.status}", now, asked)
         else:
             self._keep(origin, None)
             self._settle(origin)
+        return True
+
+    def put_back(self, outcome: Response | Failure, due: float) -> bool:
+        """Ask again, at no attempt, if the outcome is that of a robots.txt: neither it nor its host is to blame."""
+        found = self._asked.pop(id(outcome.request), None)
+        if found is None:
+            return False
+        origin, request = found
+        origin.attempts -= 1
+        self._ask(origin, request, due)
         return True
 
     # --- one robots.txt ----------------------------------------------------------------------------------------------
@@ -235,9 +257,10 @@ class RobotsGate:
             detail = f"{origin.url} could not be had: {error}"
             self._do_without(origin, Refusal(fate, detail, by_rule=False))
 
-    def _deny_later(self, origin: _Origin, request: Request, why: str, now: float) -> None:
-        if origin.attempts < self._retry.attempts:
-            self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
+    def _deny_later(self, origin: _Origin, request: Request, why: str, now: float, asked: float) -> None:
+        """No rules, but perhaps later; `asked` are the seconds that the server wants to be left alone for."""
+        if origin.attempts < self._retry.attempts and asked <= MOST_WAIT:
+            self._ask(origin, request, now + max(asked, self._retry.wait(origin.attempts, self._rng)))
         else:
             detail = f"{origin.url} answered {why}, which forbids everything (RFC 9309, 2.3.1.4)"
             self._do_without(origin, Refusal("rejected:robots", detail, by_rule=False))
@@ -254,11 +277,12 @@ class RobotsGate:
         self._settle(origin, rules=Robots(copy.text))
 
     def _settle(self, origin: _Origin, *, rules: Robots | None = None, refusal: Refusal | None = None) -> None:
-        origin.known, origin.rules, origin.refusal = True, rules, refusal
+        origin.known, origin.refusal, origin.copy = True, refusal, None
+        origin.rules = self._shelf.pack(rules) if rules is not None else None
         if rules is not None:
             self._keep_delay(origin, rules)
-        self.released.extend(origin.held)
-        origin.held.clear()
+        self.released.extend(origin.held or ())
+        origin.held = None
 
     def _keep_delay(self, origin: _Origin, rules: Robots) -> None:
         most = self._rules.max_crawl_delay

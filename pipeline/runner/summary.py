@@ -71,6 +71,15 @@ class UrlProblem(msgspec.Struct):
     detail: str
 
 
+class RefusalCount(msgspec.Struct):
+    """How many requests a rule of scope, robots or budgets refused, with one of them."""
+
+    fate: str
+    rule: str
+    requests: int
+    url: str
+
+
 class PluginCost(msgspec.Struct):
     """Time spent in a plugin's hooks, and its errors by message."""
 
@@ -102,6 +111,7 @@ class Summary(msgspec.Struct):
     stopped: str | None = None
     discovered: int = 0
     seeds: int = 0
+    left_over: int = 0  # requests that the run before had deferred
     pending: int = 0
     fates: dict[str, int] = {}
     requests: int = 0
@@ -119,6 +129,8 @@ class Summary(msgspec.Struct):
     checks: list[Verdict] = []
     drift: list[Drift] = []
     hosts: dict[str, dict[str, int]] = {}
+    throttled: dict[str, dict[str, int]] = {}  # host ("": the run) -> what held it up, in words -> times
+    refused: list[RefusalCount] = []  # by rule, most frequent first
     problems: list[UrlProblem] = []
     plugins: dict[str, PluginCost] = {}
     slow_hooks: dict[str, SlowHook] = {}
@@ -138,7 +150,7 @@ class Summary(msgspec.Struct):
         ended = sum(self.fates.values())
         if ended + self.pending != self.discovered:
             wrong.append(f"{self.discovered} requests discovered, but {ended} fates and {self.pending} pending")
-        met = self.seeds + self.links.new + self.redirects.new
+        met = self.seeds + self.left_over + self.links.new + self.redirects.new
         if met != self.discovered:
             wrong.append(f"{self.discovered} requests discovered, but {met} new ones met")
         sources = self.sources

@@ -37,6 +37,7 @@ __all__ = [
     "more_of",
     "problems",
     "refill",
+    "refusals",
     "relax",
     "request_of",
     "seeds_reached",
@@ -366,6 +367,17 @@ def problems(db: sqlite3.Connection, most: int) -> list[tuple[str, str, str]]:
     ).fetchall()
     told |= {number: (shown(url), fate, detail) for number, url, fate, detail in more}
     return sorted(told.values(), key=lambda row: (not row[1].startswith("failed:"), row[1], row[0]))
+
+
+def refusals(db: sqlite3.Connection, most: int) -> list[tuple[str, str, int, str]]:
+    """(fate, rule, requests, URL of the first one) of what was refused, by rule, the most frequent first."""
+    found = db.execute(
+        "SELECT fate, detail, count(*), min(id) FROM request WHERE fate LIKE 'rejected:%' GROUP BY fate, detail "
+        "ORDER BY count(*) DESC, fate, detail LIMIT ?",
+        (most,),
+    ).fetchall()
+    urls = dict(db.execute(f"SELECT id, url FROM request WHERE id IN ({', '.join(str(row[3]) for row in found)})"))
+    return [(fate, detail, count, shown(urls[first])) for fate, detail, count, first in found]
 
 
 def seeds_reached(db: sqlite3.Connection) -> bool:

@@ -21,8 +21,8 @@ from pipeline.errors import ConfigError, Problem
 from pipeline.model import Item, PageJob, Request
 from pipeline.packing import pack, unpack_links
 from pipeline.runner.build import Options, normaliser
-from pipeline.runner.engine import page_fate
 from pipeline.runner.home import FILE, state_folder
+from pipeline.runner.outcome import page_fate
 from pipeline.runner.plugging import load_host
 from pipeline.runner.publish import StreamStore
 from pipeline.runner.session import execute

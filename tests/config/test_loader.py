@@ -127,7 +127,11 @@ def test_every_key_of_the_models_stands_in_the_example() -> None:
     assert missing == []
 
 
-OURS = {"name", "options"}  # attributes of component entries, spelt as the component's name and what follows it
+OURS = {
+    *("name", "options"),  # attributes of component entries, spelt as the component's name and what follows it
+    *("max_barren", "max_similar", "breaker", "failures", "pause", "pauses"),  # beyond the specification
+    *("outage", "hosts", "within", "probe", "max"),
+}
 
 
 def test_defaults_are_those_of_the_specification(read: Write) -> None:

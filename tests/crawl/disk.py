@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.crawl.depths import RelaxedRow
 from pipeline.crawl.frontier import Edge, EndedHost, Entry, Frontier, Politeness, Want
+from pipeline.crawl.scope import Refusal
 from pipeline.crawl.windows import WaitingRow
 from pipeline.model import Request
 from pipeline.url import fingerprint, host_of
@@ -225,12 +226,12 @@ def mark_of(url: str) -> bytes:
     return fingerprint("GET", url, None, "p", {})
 
 
-def allow_all(request: Request) -> str | None:
+def allow_all(request: Request) -> Refusal | None:
     return None
 
 
 def new_frontier(
-    refusal: Callable[[Request], str | None] = allow_all,
+    refusal: Callable[[Request], Refusal | None] = allow_all,
     *,
     concurrency: int = 1,
     delay: float = 0.0,

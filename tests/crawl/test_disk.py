@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.crawl.depths import RelaxedRow
 from pipeline.crawl.frontier import Want
+from pipeline.crawl.scope import Refusal
 from pipeline.crawl.windows import WaitingRow
 from pipeline.state import requests, schema
 from pipeline.state.requests import FreshRow, TouchedRow, more_of
@@ -75,7 +76,7 @@ def _touched(number: int, row: Row) -> TouchedRow:
 def test_a_crawl_over_the_real_state_goes_as_over_the_tests_own(seed: int, limit: int, window: int, order: str) -> None:
     random = Random(seed)
     frontier = new_frontier(
-        lambda request: "rejected:depth" if request.depth > limit else None,
+        lambda request: Refusal("rejected:depth", "too far") if request.depth > limit else None,
         concurrency=20,
         track_depth=True,
         window=window,

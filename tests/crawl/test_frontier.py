@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.crawl.frontier import Frontier
 from pipeline.crawl.hosts import MAX_DEPTH, rank_of
+from pipeline.crawl.scope import Refusal
 from pipeline.model import Request
 from tests.crawl.disk import Crawl, allow_all, mark_of, new_frontier
 from tests.crawl.graph import Graph, GraphCrawl
@@ -28,7 +29,7 @@ WINDOWS = (1, 2, 4, 256)
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a crawl whose frontier has windows of one of the sizes."""
 
-    def new(refusal: Callable[[Request], str | None] = allow_all, **arguments: Any) -> Crawl:
+    def new(refusal: Callable[[Request], Refusal | None] = allow_all, **arguments: Any) -> Crawl:
         return Crawl(new_frontier(refusal, window=request.param, **arguments))
 
     return new
@@ -38,8 +39,8 @@ def books_balance(frontier: Frontier) -> bool:
     return frontier.pending + frontier.active + frontier.fates.total() == frontier.discovered
 
 
-def too_deep(limit: int) -> Callable[[Request], str | None]:
-    return lambda request: "rejected:depth" if request.depth > limit else None
+def too_deep(limit: int) -> Callable[[Request], Refusal | None]:
+    return lambda request: Refusal("rejected:depth", "too far") if request.depth > limit else None
 
 
 # --- order and politeness ---------------------------------------------------------------------------------------------
@@ -191,11 +192,12 @@ def test_a_paused_host_is_left_alone_until_then(make: Make) -> None:
 
 
 def test_a_refused_request_has_its_fate_at_once(make: Make) -> None:
-    crawl = make(lambda request: "rejected:scope")
+    crawl = make(lambda request: Refusal("rejected:scope", "elsewhere"))
     assert crawl.add("http://a/1")
     assert crawl.next() is None
     assert crawl.frontier.fates == {"rejected:scope": 1}
-    assert crawl.row("http://a/1").fate == "rejected:scope"
+    row = crawl.row("http://a/1")
+    assert row.fate == "rejected:scope"
 
 
 def test_a_follow_limit_counts_new_requests_only(make: Make) -> None:

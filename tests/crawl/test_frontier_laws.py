@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.crawl.frontier import Entry, Frontier
 from pipeline.crawl.hosts import RETRYING
+from pipeline.crawl.scope import Refusal
 from pipeline.errors import BooksError
 from pipeline.model import Request
 from tests.crawl.disk import Crawl, Disk, allow_all, mark_of, new_frontier
@@ -289,7 +290,9 @@ def test_what_moves_while_a_question_is_under_way_does_not_come_back_as_it_was()
 
 
 def test_what_two_answers_bring_near_is_opened_once() -> None:
-    crawl = Crawl(new_frontier(lambda one: "rejected:depth" if one.depth > 2 else None, track_depth=True, window=1))
+    crawl = Crawl(
+        new_frontier(lambda one: Refusal("rejected:depth", "") if one.depth > 2 else None, track_depth=True, window=1)
+    )
     frontier = crawl.frontier
     for number in range(4):
         crawl.add(f"http://a/{number}")
@@ -356,4 +359,4 @@ def test_the_next_request_costs_the_same_among_many_hosts() -> None:
         entry = frontier.next(0.0)
         assert entry is not None
         frontier.finish(entry, "fetched")
-    assert not frontier._ready and not frontier._timed and not frontier.pending and frontier.ended == 20_000
+    assert frontier.next_time() is None and not frontier.pending and frontier.ended == 20_000
