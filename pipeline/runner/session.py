@@ -37,7 +37,8 @@ from pipeline.runner.recorder import Tap
 from pipeline.runner.report import crawled, fill, write_report
 from pipeline.runner.signals import Signals
 from pipeline.runner.summary import Summary, worst
-from pipeline.stages.staging import Store
+from pipeline.stages.staging import Stager, Store
+from pipeline.stages.storing import StoreProcess
 from pipeline.state import pages, requests, runs
 
 Say = Callable[[str], None]
@@ -60,6 +61,7 @@ class Session:
     number: int = 0
     status: str = "open"
     skipped: int = 0  # pages that were not asked for, by what their sitemap says
+    stager: Stager | StoreProcess | None = None  # made beside the crawl
 
     # --- which run ---------------------------------------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ class Session:
                 if self.watch is not None:
                     self.watch(engine)
                 summary.notes = [*self.notes, *summary.notes]
+                if not self.options.dry_run:
+                    self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)
                 self.skipped = engine.books.skipped
@@ -141,6 +145,8 @@ class Session:
             self._close(summary)
         finally:
             self.home.wake_with(None)
+            if self.stager is not None:
+                self.stager.close()
             job.close()
         return summary
 
@@ -204,11 +210,8 @@ class Session:
 
         With `force` a check that failed is not among it: somebody knows of it and wants the result.
         """
-        options = self.options
         try:
-            with closing(
-                make_stager(self.loaded, job.host, job.stores, workers=options.workers, output=options.output)
-            ) as stager:
+            with closing(self._stager_of(job)) as stager:
                 publisher = Publisher(
                     self.home.writer,
                     stager,
@@ -218,7 +221,7 @@ class Session:
                     keys=item_keys(self.loaded.config),
                     stopped=signals.came,
                     balances=lambda summary: not summary.imbalance(),
-                    wait=patience(self.loaded, options).wait,
+                    wait=patience(self.loaded, self.options).wait,
                 )
                 try:
                     visible = publish(publisher)
@@ -240,6 +243,13 @@ class Session:
             return [70]
         self.status = "candidate"
         return [1]
+
+    def _stager_of(self, job: Job) -> Stager | StoreProcess:
+        """The store side of publishing, if it has not died since it was made."""
+        if self.stager is not None and self.stager.alive:
+            return self.stager
+        options = self.options
+        return make_stager(self.loaded, job.host, job.stores, workers=options.workers, output=options.output)
 
     def _finish_publish(self, past: Past) -> Summary:
         """Deliver what the last process had begun to publish."""

@@ -111,6 +111,7 @@ class Stager:
     ) -> None:
         self.stores = stores
         self.seconds: dict[str, float] = {}  # of other processes
+        self.alive = True
         self._single = single
         self._keys = keys or {}
         self._eaches = eaches or {}

@@ -70,6 +70,11 @@ class StoreProcess:
         self._there = [store for store in stores if isinstance(store, BoundStore)]
         self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._caller.alive
+
     def only(self, stores: Sequence[Store]) -> StoreProcess:
         """This one, for some of the stores, to feed a result that has been staged before."""
         self._ask(Order("only", places=[index for index, store in enumerate(self._there) if store in stores]))

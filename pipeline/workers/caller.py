@@ -38,7 +38,9 @@ class CallError(HooklineError):
 
 
 class Caller:
-    """Starts a process for `job` ("module:function", see `pipeline.workers.child`). Raises ConfigError, OSError."""
+    """Starts a process for `job` ("module:function", see `pipeline.workers.child`) and does not wait for it: the first
+    call does, and raises ConfigError if the process could not be set up. Raises OSError.
+    """
 
     def __init__(self, job: str, setup: bytes, path: Sequence[str] | None = None) -> None:
         self._frames = Frames(LONGEST)
@@ -51,16 +53,25 @@ class Caller:
         finally:
             theirs.close()
         given = [text for text in (sys.path if path is None else path) if isinstance(text, str)]
-        first = msgspec.msgpack.encode(First(job, setup, given, LONGEST))
-        kind, payload = self._ask(0, first)
-        if kind == FAILED:
-            self.close()
-            raise start_error("", msgspec.msgpack.decode(payload, type=Failed))
+        self._is_set_up = False
+        self._send(0, msgspec.msgpack.encode(First(job, setup, given, LONGEST)))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
 
     def call(self, payload: bytes) -> bytes:
         """The answer to one call. Raises CallError; the process is of no more use then."""
+        if not self._is_set_up:
+            self._is_set_up = True
+            kind, answer = self._take()
+            if kind == FAILED:
+                self.close()
+                raise start_error("", msgspec.msgpack.decode(answer, type=Failed))
         self._number += 1
-        kind, answer = self._ask(self._number, payload)
+        self._send(self._number, payload)
+        kind, answer = self._take()
         if kind not in (ANSWER, LAST):
             raise CallError(answer.decode("utf-8", "replace").strip().splitlines()[-1])
         return answer
@@ -78,9 +89,12 @@ class Caller:
             self._process.wait()
         os.close(self._notes)
 
-    def _ask(self, number: int, payload: bytes) -> tuple[int, bytes]:
-        try:
+    def _send(self, number: int, payload: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is gone, as `_take` will find
             self._sock.sendall(frame(number.to_bytes(NUMBER, "big") + payload))
+
+    def _take(self) -> tuple[int, bytes]:
+        try:
             while True:
                 size = self._sock.recv_into(self._buffer)
                 if not size:
