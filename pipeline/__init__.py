@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.errors import ParseError as ParseError
     from pipeline.errors import SelectorError as SelectorError
     from pipeline.model import Drop as Drop
+    from pipeline.model import Explained as Explained
     from pipeline.model import Item as Item
     from pipeline.model import Reply as Reply
     from pipeline.model import Request as Request
@@ -41,6 +42,7 @@ __all__ = [
     "ConfigError",
     "Drop",
     "Element",
+    "Explained",
     "Item",
     "KnownFields",
     "OptionError",
@@ -68,6 +70,7 @@ _HOMES = {
     "ConfigError": "pipeline.errors",
     "Drop": "pipeline.model",
     "Element": "pipeline.stages.tree",
+    "Explained": "pipeline.model",
     "Item": "pipeline.model",
     "KnownFields": "pipeline.stages.known",
     "OptionError": "pipeline.errors",

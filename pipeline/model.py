@@ -55,6 +55,25 @@ class Request(msgspec.Struct, omit_defaults=True):
     unchanged: bool = False  # its source says that nothing has changed since the time that was asked for
 
 
+class Explained(msgspec.Struct):
+    """How one part of what a parser was asked for fared on a page, for people: `hookline try --explain`.
+
+    `found` counts what matched in all records, `hits` the records that got a value in the end. `steps` are what was
+    made of one match, in order; `misses` say why there was none. `parts` are what it is made of.
+    """
+
+    kind: str  # items, field, follow, part
+    name: str
+    asked: str = ""
+    found: int = 0
+    hits: int = 0
+    records: int = 1
+    values: list[Any] = []
+    steps: list[str] = []
+    misses: list[str] = []
+    parts: list[Explained] = []
+
+
 class Response(msgspec.Struct):
     """A whole answer to one request. `body` is still content-coded; `flags` name what was tolerated on the way."""
 

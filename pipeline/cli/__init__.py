@@ -28,6 +28,7 @@ COMMANDS = {
     "schedule": "pipeline.cli.schedule:schedule",
     "schema": "pipeline.cli.schema:schema",
     "state": "pipeline.cli.state:state",
+    "test": "pipeline.cli.test:test",
     "try": "pipeline.cli.try_page:try_page",
     "why": "pipeline.cli.why:why",
 }

@@ -17,7 +17,6 @@ WITHOUT_EFFECT = frozenset(
     (
         "notify",
         "archive",
-        "tests",
     )
 )
 

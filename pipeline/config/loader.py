@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pipeline.config import layers, messages, places
 from pipeline.config.crosscheck import cross_check
 from pipeline.config.effects import without_effect
+from pipeline.config.expectations import expectation_problems
 from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
 from pipeline.config.promises import check_problems
 from pipeline.config.schema import Config
@@ -62,7 +63,11 @@ def load(
     problems += [problem for problem in substituter.problems if problem not in problems]
     config = _validate(result, problems)
     data = to_data(result)
-    problems += cross_check(data, lambda key_path, key=False: places.locate(result, key_path, key=key))
+
+    def place(key_path: KeyPath, key: bool = False) -> Mark:
+        return places.locate(result, key_path, key=key)
+
+    problems += cross_check(data, place) + expectation_problems(data, place)
 
     def hidden(key_path: KeyPath) -> bool:
         return places.is_secret(key_path, places.steps(result, key_path)[-1][1])

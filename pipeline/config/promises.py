@@ -27,7 +27,7 @@ class Inside(Protocol):
 
 def check_problems(data: dict[str, Any], inside: Inside, is_secret: Callable[[KeyPath], bool]) -> list[Problem]:
     """All that is wrong with the checks of a config's data; of a secret one (from the environment) no word is shown."""
-    types, fields_open = given_types(data), _adds_fields(data)
+    types, fields_open = given_types(data), adds_fields(data)
     found: list[Problem] = []
     checks = data.get("checks")
     for index, value in enumerate(checks if isinstance(checks, list) else []):
@@ -53,7 +53,8 @@ def given_types(data: dict[str, Any]) -> dict[str, set[str]] | None:
     return types
 
 
-def _adds_fields(data: dict[str, Any]) -> bool:
+def adds_fields(data: dict[str, Any]) -> bool:
+    """May filters add or rename fields?"""
     filters = data.get("filter")
     names = [
         name if isinstance(entry, dict) else str(entry)

@@ -28,6 +28,7 @@ from pipeline.config.values import (
     Percent,
     Size,
     Some,
+    Spelled,
     Text,
     Url,
     VarName,
@@ -286,7 +287,13 @@ class TestCase(Model):
     page: Name | None = setting(None, "Page rule; else the first whose match fits.")
     url: Url = setting(..., "URL of the page.")
     fixture: Some = setting(..., "File with the saved page.")
-    expect: dict[Name, list[dict[str, Data]]] = setting({}, "Items by type; of each item the fields that are compared.")
+    content_type: HeaderValue | None = setting(
+        None, "Content-Type that the page came with; else the fixture's suffix says."
+    )
+    carry: dict[str, Data] = setting({}, "Values that the link to the page carried.")
+    expect: dict[Name, list[dict[str, Spelled]]] = setting(
+        {}, "Items by type, in order; of each item the fields that are compared. Without it the page gives no items."
+    )
 
 
 class Config(Model):

@@ -273,3 +273,12 @@ def _check_data(value: Any) -> None:
 
 
 Data: TypeAlias = Annotated[Any, AfterValidator(_data)]
+
+
+def _spelled(value: Any) -> Any:
+    _check_data(value)
+    return value
+
+
+Spelled: TypeAlias = Annotated[Any, AfterValidator(_spelled)]
+"""As `Data`, with numbers that remember their spelling: where an item has text, `007` means that."""

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.config.nodes import Mapping
+from pipeline.config.writing import Raw
 from pipeline.importing import selectors
-from pipeline.importing.document import Document, Raw, safe_name
+from pipeline.importing.document import Document, safe_name
 from pipeline.importing.fields import Spec, duration, known_language, known_zone
 from pipeline.importing.html2rss_fields import TOOL, Fields
 from pipeline.importing.source import Part, Source

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 import pluggy
 
 from pipeline.errors import ConfigError, OptionError, PluginError, Problem
-from pipeline.model import DeadLetter, Drop, Fault, Item, PageJob, PageResult, Request
+from pipeline.model import DeadLetter, Drop, Explained, Fault, Item, PageJob, PageResult, Request
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.directives import Directives
@@ -29,7 +29,7 @@ from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs, deprecations
 from pipeline.stages.jobs import MAX_BODY, PageRunner, RuleBook
 from pipeline.stages.links import copied
 from pipeline.stages.loading import Catalogue, Point
-from pipeline.stages.page import RunInfo
+from pipeline.stages.page import Page, RunInfo
 from pipeline.stages.places import Locate, Problems
 from pipeline.stages.stores import BoundStore
 from pipeline.stages.tracing import Tracer
@@ -225,6 +225,14 @@ class Host:
     def run_page(self, job: PageJob) -> PageResult:
         """One page with a runner made for it; for one page by hand. A crawl keeps a `page_runner`."""
         return self.page_runner()(job)
+
+    def explain(self, page: Page) -> list[Explained]:
+        """How what was asked of the page fared, as told by those parsers that have a method `explain(page)`."""
+        told: list[Explained] = []
+        for step in self._steps["parse"]:
+            explain = getattr(self._owners[id(step)].target, "explain", None)
+            told += explain(page) if explain is not None else ()
+        return told
 
     def spent(self) -> dict[str, float]:
         """Seconds in each plugin's hooks of this process, page jobs apart."""

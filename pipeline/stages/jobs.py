@@ -64,7 +64,7 @@ class PageRunner:
             return read_source(job, job.source, self._book)
         result = PageResult()
         try:
-            page = self._page(job)
+            page = self.page(job)
             if self._directives is not None:
                 page.noindex, page.nofollow = self._directives.of(page, job.headers, self._run.start)
             result.verdict = self._verdict(page, result)
@@ -74,7 +74,8 @@ class PageRunner:
             return PageResult(fault=failed.fault, seconds=result.seconds, slow=result.slow)
         return result
 
-    def _page(self, job: PageJob) -> Page:
+    def page(self, job: PageJob) -> Page:
+        """The page as plugins get it. Raises PageFaultError for one that cannot be read."""
         try:
             body = decode(job.body, job.headers, self._max_body)
         except FetchError as error:

@@ -169,6 +169,7 @@ class Compiler:
             required=bool(full.get("required")),
             default=full.get("default"),
             fail=full.get("on_missing") == "fail",
+            spec=full,
         )
 
     def _source(self, spec: Spec, path: KeyPath, short: bool, link: bool) -> Source | None:

@@ -18,7 +18,7 @@ class FirstOf:
     """The first part that gives a value, judged by what the field makes of it."""
 
     def __init__(self, parts: Sequence[Field]) -> None:
-        self._parts = parts
+        self.parts = parts
         self.observed = any(part.observed for part in parts)
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
@@ -26,15 +26,19 @@ class FirstOf:
 
     def read(self, scopes: Scopes, read: Read) -> list[Any]:
         """For each record the raw values of the first part of which `read` makes a value."""
-        found: list[Raws] = [[] for _ in range(scopes.size)]
+        return [raws for _, raws in self.choose(scopes, read)]
+
+    def choose(self, scopes: Scopes, read: Read) -> list[tuple[int | None, Raws]]:
+        """For each record the number of that part, and its raw values."""
+        found: list[tuple[int | None, Raws]] = [(None, []) for _ in range(scopes.size)]
         open_ = list(range(scopes.size))
-        for part in self._parts:
+        for place, part in enumerate(self.parts):
             column = part.column(scopes)
             left = []
             for number in open_:
                 raws = spread(column[number])
                 if raws and read(raws, scopes.reading) is not None:
-                    found[number] = raws
+                    found[number] = (place, raws)
                 else:
                     left.append(number)
             open_ = left
@@ -47,13 +51,13 @@ class Join:
     """The texts of several parts as one; parts without a value are left out."""
 
     def __init__(self, parts: Sequence[Field], separator: str) -> None:
-        self._parts = parts
+        self.parts = parts
         self._separator = separator
         self._observed = [part.observed for part in parts]
         self.observed = any(self._observed)
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
-        rows = zip(*(part.column(scopes) for part in self._parts), strict=True)
+        rows = zip(*(part.column(scopes) for part in self.parts), strict=True)
         return [self._join([spread(value) for value in row]) for row in rows]
 
     def _join(self, values: Sequence[Raws]) -> Raws:
@@ -66,21 +70,21 @@ class Objects:
     """An object for each place that `find_scopes` gives in a record, or one for the record itself."""
 
     def __init__(self, fields: Sequence[Field], find_scopes: Callable[[Scopes], list[Scopes]] | None) -> None:
-        self._fields = fields
-        self._find = find_scopes
+        self.fields = fields
+        self.places = find_scopes
         self._required = [field.name for field in fields if field.required]
         self._observed = [field.name for field in fields if field.observed]
         self.observed = bool(self._observed) or find_scopes is not None
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
-        if self._find is None:
+        if self.places is None:
             found = [[row] for row in self._rows(scopes)]
             return [[row for row in share if row is not None] for share in found]
-        return [[row for row in self._rows(inner) if row is not None] for inner in self._find(scopes)]
+        return [[row for row in self._rows(inner) if row is not None] for inner in self.places(scopes)]
 
     def _rows(self, scopes: Scopes) -> list[dict[str, Any] | None]:
-        columns = [field.column(scopes) for field in self._fields]
-        names = [field.name for field in self._fields]
+        columns = [field.column(scopes) for field in self.fields]
+        names = [field.name for field in self.fields]
         rows = zip(*columns, strict=True) if columns else iter([()] * scopes.size)
         return [self._object(dict(zip(names, row, strict=True))) for row in rows]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline import ParseError
@@ -61,19 +61,20 @@ class Field:
     """A compiled field. `column` gives its values for all records of an `each` at once."""
 
     __slots__ = (
-        "_chain",
         "_default",
         "_fail",
         "_first",
-        "_index",
-        "_page_wide",
         "_quick",
         "_separator",
-        "_source",
+        "chain",
+        "index",
         "many",
         "name",
         "observed",
+        "page_wide",
         "required",
+        "source",
+        "spec",
     )
 
     def __init__(
@@ -89,18 +90,20 @@ class Field:
         required: bool = False,
         default: Any = None,
         fail: bool = False,
+        spec: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self.spec: Mapping[str, Any] = {} if spec is None else spec  # as the config has it, for explanations
         self.observed = source.observed
         self.required = required
         joined = many and separator is not None
         self.many = many and not joined
         self._separator = separator if joined else None
-        self._source = source
-        self._chain = chain
-        self._index = index
+        self.source = source
+        self.chain = chain
+        self.index = index
         self._first = index == 0 and not many
-        self._page_wide = page_wide
+        self.page_wide = page_wide
         self._default = default
         self._fail = fail
         plain = chain == Chain(None, (), None) and not page_wide and index == 0 and not joined
@@ -110,14 +113,21 @@ class Field:
         """The field's value for each record."""
         if self._quick is not None:
             return self._column_of_texts(self._quick, scopes)
-        if self._page_wide and not scopes.whole:
+        if self.page_wide and not scopes.whole:
             value = self.column(Scopes(scopes.reading))[0]
             return [own(value) for _ in range(scopes.size)]
-        reading = scopes.reading
-        read = getattr(self._source, "read", None)
-        shares = self._source.find(scopes, self._first) if read is None else read(scopes, self._value)
-        found = [self._value(raws, reading) if raws else None for raws in shares]
+        found = self.values(scopes, self.raws(scopes, self._first))
         return [self.missing() if value is None else value for value in found]
+
+    def raws(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
+        """What the source finds in each record; with `first` no more than the first is needed."""
+        read = getattr(self.source, "read", None)
+        shares: Sequence[Raws] = self.source.find(scopes, first) if read is None else read(scopes, self._value)
+        return shares
+
+    def values(self, scopes: Scopes, shares: Sequence[Raws]) -> list[Any]:
+        """What is made of what the source found in each record; None where that is nothing."""
+        return [self._value(raws, scopes.reading) if raws else None for raws in shares]
 
     def _column_of_texts(self, source: Css, scopes: Scopes) -> list[Any]:
         """The common case, without a call per value."""
@@ -132,15 +142,17 @@ class Field:
 
     def _value(self, raws: Raws, reading: Reading) -> Any:
         """What is made of the raw values of one record; None if that is nothing."""
+        values = [value for raw in self.taken(raws) for value in self.chain.values(raw, reading)]
+        return (values or None) if self.many else next(iter(values), None)
+
+    def taken(self, raws: Raws) -> Raws:
+        """Those of the raw values of one record that count: all of `many`, several joined, or the one at `index`."""
         if self._separator is not None:
             texts = [text for raw in raws if (text := text_of(raw))]
-            raws = [self._separator.join(texts)] if texts else []
+            return [self._separator.join(texts)] if texts else []
         if self.many:
-            return [value for raw in raws for value in self._chain.values(raw, reading)] or None
-        index = 0 if self._separator is not None else self._index
-        if not -len(raws) <= index < len(raws):
-            return None
-        return next(iter(self._chain.values(raws[index], reading)), None)
+            return raws
+        return [raws[self.index]] if -len(raws) <= self.index < len(raws) else []
 
     def missing(self) -> Any:
         """What stands for no value: the default, else null (of `many` an empty list), or the page fails."""

@@ -25,41 +25,42 @@ class FollowRule:
 
     def __init__(self, spec: Mapping[str, Any] | str, path: KeyPath, compiler: Compiler) -> None:
         full: Mapping[str, Any] = {"css": spec} if isinstance(spec, str) else spec
-        self._each = compiler.each(full.get("each"), (*path, "each"))
+        self.spec = full
+        self.each = compiler.each(full.get("each"), (*path, "each"))
         link = {name: full[name] for name in (*SOURCES, *CHAIN) if full.get(name) is not None}
         own = link.get("css") if isinstance(spec, str) else link
-        many = self._each is None and "index" not in link
-        self._link = compiler.field("link", own, path, link=True, many=many) if link else None
-        self._number = _Number(full["number"], full, path, compiler) if full.get("number") is not None else None
+        many = self.each is None and "index" not in link
+        self.link = compiler.field("link", own, path, link=True, many=many) if link else None
+        self.number = _Number(full["number"], full, path, compiler) if full.get("number") is not None else None
         self._target = _Target(full)
         self._page = full.get("page")
         self._priority = full.get("priority") or 0
         self._method = full.get("method") or "GET"
         self._headers = dict(full.get("headers") or {})
         self._dressed = self._method != "GET" or bool(self._headers) or self._target.has_body
-        self._carry = compiler.fields(full.get("carry"), (*path, "carry"))
+        self.carry = compiler.fields(full.get("carry"), (*path, "carry"))
         limit = full.get("limit")
         self._limit = None if limit is None else ("/".join(map(str, path)), int(limit))
 
     def read(self, reading: Reading) -> Iterator[Request]:
         """The requests of the page, in document order, as the references that stand there: the host resolves them."""
-        if self._number is not None:
-            number = self._number.next(reading)
+        if self.number is not None:
+            number = self.number.next(reading)
             if number is not None:
-                carry = self._carried([field.column(Scopes(reading))[0] for field in self._carry])
-                yield self._request(str(number), self._number.carried(number) | carry, reading)
-        elif self._link is not None:
+                carry = self._carried([field.column(Scopes(reading))[0] for field in self.carry])
+                yield self._request(str(number), self.number.carried(number) | carry, reading)
+        elif self.link is not None:
             yield from self._read_links(reading)
 
     def _read_links(self, reading: Reading) -> Iterator[Request]:
-        assert self._link is not None
-        scopes = Scopes(reading) if self._each is None else self._each(reading)
+        assert self.link is not None
+        scopes = Scopes(reading) if self.each is None else self.each(reading)
         if not scopes.size:
             return
-        links = self._link.column(scopes)
+        links = self.link.column(scopes)
         if not any(links):
             return
-        columns = [field.column(scopes) for field in self._carry]
+        columns = [field.column(scopes) for field in self.carry]
         rows: Sequence[Any] = list(zip(*columns, strict=True)) if columns else [()] * scopes.size
         for found, row in zip(links, rows, strict=True):
             for value in found if isinstance(found, list) else (found,):
@@ -68,7 +69,7 @@ class FollowRule:
                     yield self._request(value if type(value) is str else text_of(value), carry, reading)
 
     def _carried(self, values: Sequence[Any]) -> dict[str, Any]:
-        return {field.name: value for field, value in zip(self._carry, values, strict=True) if value is not None}
+        return {field.name: value for field, value in zip(self.carry, values, strict=True) if value is not None}
 
     def _request(self, value: str, carry: dict[str, Any], reading: Reading) -> Request:
         target = self._target

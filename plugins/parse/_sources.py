@@ -52,11 +52,11 @@ class Path:
     observed = True
 
     def __init__(self, path: XPath, pick: Pick) -> None:
-        self._path = path
+        self.path = path
         self._pick = pick
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
-        return [[self._read(one) for one in share] for share in elements_of(self._path, scopes)]
+        return [[self._read(one) for one in share] for share in elements_of(self.path, scopes)]
 
     def _read(self, found: Any) -> str | None:
         if isinstance(found, bool):
@@ -113,18 +113,18 @@ class Structured:
     observed = True
 
     def __init__(self, syntax: str, steps: Sequence[str], as_is: bool) -> None:
-        self._syntax = syntax
-        self._steps = steps
+        self.syntax = syntax
+        self.steps = steps
         self._as_is = as_is  # an object is a value
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
-        graph: Graph = getattr(scopes.reading, self._syntax)
+        graph: Graph = getattr(scopes.reading, self.syntax)
         if scopes.data is not None:
-            return [self._values(graph, [record], self._steps, first) for record in scopes.data]
+            return [self._values(graph, [record], self.steps, first) for record in scopes.data]
         if scopes.elements is not None:
-            parts = [within(self._syntax, element, scopes.reading) for element in scopes.elements]
-            return [self._values(part, part.of_type(self._steps[0]), self._steps[1:], first) for part in parts]
-        found = self._values(graph, graph.of_type(self._steps[0]), self._steps[1:], first)
+            parts = [within(self.syntax, element, scopes.reading) for element in scopes.elements]
+            return [self._values(part, part.of_type(self.steps[0]), self.steps[1:], first) for part in parts]
+        found = self._values(graph, graph.of_type(self.steps[0]), self.steps[1:], first)
         scopes.seen |= bool(found)
         return [found]
 
@@ -153,8 +153,8 @@ class Meta:
     _metas: ClassVar[Selector] = Selector("meta", "auto")
 
     def __init__(self, name: str, opengraph: bool) -> None:
-        self._name = name
-        self._opengraph = opengraph
+        self.name = name
+        self.opengraph = opengraph
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
         seen = scopes.seen  # every page has some `meta`
@@ -163,10 +163,10 @@ class Meta:
         return found
 
     def _read(self, metas: Sequence[Element]) -> Raws:
-        if not self._opengraph:
-            return [" ".join(text.split()) for text in meta_values(metas, self._name)]
+        if not self.opengraph:
+            return [" ".join(text.split()) for text in meta_values(metas, self.name)]
         found = read_opengraph(metas)
-        names = (f"og:{self._name}", self._name)
+        names = (f"og:{self.name}", self.name)
         return next((texts for name in names if (texts := [text for own, text in found if own == name])), [])
 
 

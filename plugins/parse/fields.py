@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline import Drop, Item, Page, Registry, Request, hookimpl
+from pipeline import Drop, Explained, Item, Page, Registry, Request, hookimpl
 
 from ._compile import Compiler, KeyPath, Notes, Problems
 from ._composite import EMPTY
@@ -57,6 +57,18 @@ class Fields:
         for follow in rule.follow:
             yield from follow.read(reading)
 
+    def explain(self, page: Page) -> list[Explained]:
+        """How each item rule and each follow fared on the page: `hookline try --explain`."""
+        from ._explain import explain_follow, explain_items  # noqa: PLC0415 - no crawl needs it
+
+        rule = self._rules.get(page.rule)
+        if rule is None:
+            return []
+        reading = Reading(page)
+        told = [explain_items(items, reading) for items in rule.items]
+        reading.gave = sum(one.hits for one in told)
+        return told + [explain_follow(follow, reading) for follow in rule.follow]
+
 
 class PageRule:
     """The items and follows of one page rule."""
@@ -76,29 +88,30 @@ class PageRule:
 class ItemRule:
     """How items of one type are read: one for each record of `each`, or one for the page."""
 
-    __slots__ = ("_each", "_fields", "_names", "_number", "_required", "_type")
+    __slots__ = ("_names", "_number", "_required", "each", "fields", "spec", "type")
 
     def __init__(self, number: int, spec: Mapping[str, Any], path: KeyPath, compiler: Compiler) -> None:
+        self.spec = spec
         self._number = number
-        self._type = spec.get("type") or "item"
-        self._each = compiler.each(spec.get("each"), (*path, "each"))
-        self._fields = compiler.fields(spec.get("fields"), (*path, "fields"))
-        self._names = [field.name for field in self._fields]
-        self._required = tuple(field.name for field in self._fields if field.required)
+        self.type = spec.get("type") or "item"
+        self.each = compiler.each(spec.get("each"), (*path, "each"))
+        self.fields = compiler.fields(spec.get("fields"), (*path, "fields"))
+        self._names = [field.name for field in self.fields]
+        self._required = tuple(field.name for field in self.fields if field.required)
 
     def read(self, reading: Reading) -> Iterator[Item | Drop]:
         """The items of the page, in document order; a Drop for each record that lacks a required value."""
-        scopes = Scopes(reading) if self._each is None else self._each(reading)
+        scopes = Scopes(reading) if self.each is None else self.each(reading)
         if not scopes.size:
             return
-        columns = [field.column(scopes) for field in self._fields]
-        if self._each is None and not scopes.seen and any(field.observed for field in self._fields):
+        columns = [field.column(scopes) for field in self.fields]
+        if self.each is None and not scopes.seen and any(field.observed for field in self.fields):
             return  # nothing that is read from the page is there
         for row in zip(*columns, strict=True) if columns else ([] for _ in range(scopes.size)):
             yield self._item(row)
 
     def _item(self, values: Sequence[Any]) -> Item | Drop:
-        item = Item(self._type, dict(zip(self._names, values, strict=True)))
+        item = Item(self.type, dict(zip(self._names, values, strict=True)))
         for name in self._required:
             if item[name] in EMPTY:
                 return Drop(f"missing {name}")
