@@ -32,7 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("pipeline.state",),
     ("pipeline.stages",),
     ("pipeline.config",),
-    ("pipeline.importing",),
+    ("pipeline.importing", "pipeline.drafting"),
     ("pipeline.runner",),
     ("pipeline.testing",),
     ("pipeline.cli",),

@@ -18,6 +18,7 @@ COMMANDS = {
     "diff": "pipeline.cli.diff:diff",
     "fetch": "pipeline.cli.fetch:fetch",
     "import": "pipeline.cli.import_:import_",
+    "init": "pipeline.cli.init:init",
     "items": "pipeline.cli.items:items",
     "plugin": "pipeline.cli.plugin:plugin",
     "publish": "pipeline.cli.publish:publish",
