@@ -6,6 +6,7 @@ Knows nothing of selectors: what there is to say comes from the parsers.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ def explanation(head: str, told: Sequence[Explained], links: Sequence[Link], not
     """The whole screen, as lines."""
     yield Line(0, head, "bold", 2)
     for note in notes:
-        yield Line(0, note, "yellow")
+        yield Line(0, note, "note")
     for one in told:
         yield Line(0, "")
         yield from _rule(one)
@@ -60,7 +61,7 @@ def _rule(one: Explained) -> Iterator[Line]:
         yield Line(0, f"follow{to}: {_count(one.hits, 'link')}, by {one.asked}", "bold")
     yield from _details(one, 2)
     if one.kind == "follow" and one.values:
-        yield from (Line(2, str(url), "green", 4) for url in one.values)
+        yield from (Line(2, str(url), "link", 4) for url in one.values)
     for part in one.parts:
         yield from _field(part, 2)
 
@@ -70,10 +71,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _field(one: Explained, indent: int) -> Iterator[Line]:
-    mark, style = ("ok  ", "green") if one.hits == one.records else ("some", "yellow") if one.hits else ("none", "red")
+    mark = "ok" if one.hits == one.records else "some" if one.hits else "none"
     share = f"{one.hits}/{one.records}"
     more = f" ({one.found} matches)" if one.found > max(one.hits, 1) else ""
-    yield Line(indent, f"{mark} {one.name:<{NAME - indent}} {share:>7}  {one.asked}{more}", style, NAME + 15)
+    yield Line(indent, f"{mark:<4} {one.name:<{NAME - indent}} {share:>7}  {one.asked}{more}", mark, NAME + 15)
     if one.values:
         yield Line(indent + 5, _values(one.values), "values")
     yield from _details(one, indent + 5)
@@ -85,7 +86,8 @@ def _details(one: Explained, indent: int) -> Iterator[Line]:
     for step in one.steps:
         yield Line(indent, step, "dim", 4)
     for miss in one.misses:
-        yield Line(indent, miss, "miss", 4)
+        is_element = miss.startswith("<")
+        yield Line(indent + 4 * is_element, miss, "element" if is_element else "miss", 4)
 
 
 def _values(values: Sequence[Any]) -> str:
@@ -106,30 +108,35 @@ def _links(links: Sequence[Link]) -> Iterator[Line]:
         by_reason.setdefault(link.refusal, []).append(link)
     for reason, some in by_reason.items():
         more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-        yield Line(2, f"{reason}: {some[0].url}{more}", "red", 4)
+        yield Line(2, f"{reason}: {some[0].url}{more}", "refused", 4)
 
 
 # --- on the screen ---------------------------------------------------------------------------------------------------
 
 
-def show(lines: Iterable[Line], width: int | None = None) -> None:
-    """Print the lines to stdout; `width` is for a terminal other than the one that is there."""
+def show(lines: Iterable[Line]) -> None:
+    """Print the lines to stdout."""
     from rich.console import Console  # noqa: PLC0415 - 40 ms that other commands need not pay
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    console = Console(highlight=False, width=width)
+    console = Console(highlight=False)
     for line in lines:
         if not console.is_terminal:
             console.print(Text(" " * line.indent + printable(line.text, LONGEST)), soft_wrap=True)
             continue
-        for text in wrapped(line, max(console.width, NARROW)):
-            shown = Text(text, "" if line.style in ("values", "miss") else _BASE.get(line.style, line.style))
-            if line.style in ("miss", "dim"):
+        for number, text in enumerate(wrapped(line, max(console.width, NARROW))):
+            shown = Text(text, _WHOLE.get(line.style, ""))
+            if number == 0 and line.style in _MARK:
+                shown.stylize(_MARK[line.style], line.indent, line.indent + 4)
+            if line.style == "miss":
                 shown.highlight_regex(r"`[^`]+`", "bold cyan")
             console.print(shown, soft_wrap=True)
 
 
-_BASE = {"green": "", "red": "bold red", "yellow": "yellow"}
+_MARK = {"ok": "bold green", "some": "bold yellow", "none": "bold red"}
+_WHOLE = {"bold": "bold", "dim": "dim", "element": "dim", "note": "yellow", "link": "green", "refused": "red"}
+_SELECTOR = re.compile(r"`[^`]{1,50}`")
+_HELD = "\x00"  # stands for a space at which no line is broken
 
 
 def wrapped(line: Line, width: int) -> list[str]:
@@ -138,15 +145,18 @@ def wrapped(line: Line, width: int) -> list[str]:
     text = printable(line.text, 10_000)
     if line.style == "values":
         return [" " * line.indent + _fitting(text.split(" | "), room)]
-    return textwrap.wrap(
+    if line.style == "element":
+        return [" " * line.indent + (text if len(text) <= room else text[: room - 3] + "...")]
+    text = _SELECTOR.sub(lambda match: match[0].replace(" ", _HELD), text)
+    pieces = textwrap.wrap(
         text,
         width,
         initial_indent=" " * line.indent,
         subsequent_indent=" " * (line.indent + line.hang),
         break_long_words=False,
         break_on_hyphens=False,
-        drop_whitespace=True,
-    ) or [""]
+    )
+    return [piece.replace(_HELD, " ") for piece in pieces] or [""]
 
 
 def _fitting(values: Sequence[str], room: int) -> str:

@@ -19,7 +19,7 @@ TYPE: Final = "item"
 FEW: Final = 6  # records that may be the sections of a page
 MOST_OF: Final = 0.6  # share of the text that must be records where the page says that it is one thing
 _NEXT: Final = ("next", "next page", "older posts", "older", "weiter", "nächste", "suivant", "siguiente", "avanti")
-_SIGNS: Final = ("›", "»", "→", ">", ">>")
+_SIGNS: Final = ("\u203a", "»", "→", ">", ">>")
 _WORD = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)?")
 _SINGLE: Final = (  # fields of a page that is one thing: name, what the page says of itself, else an element
     ("title", [{"jsonld": "*.headline"}, {"opengraph": "title"}, "h1"]),
@@ -155,7 +155,7 @@ def _next(page: Page) -> Any:
         if page.css(f"{selector}::attr(href)"):
             return selector
     for link in page.select("a[href]"):
-        text = link.text.lower().strip(" .›»→>\xa0")
+        text = link.text.lower().strip(" .\u203a»→>\xa0")
         if text in _NEXT and (word := _WORD.match(link.text.strip())):
             return f'a:-soup-contains("{word[0]}")'
         if link.text.strip() in _SIGNS:

@@ -1,7 +1,7 @@
 """Which fields the records of a page share, from the elements within them, and what they might be called.
 
-A field is a selector that finds something in most records, and not the same in all. Its name comes from `itemprop`, else
-from the class, else from what it is: a heading, a link, a picture, a time.
+A field is a selector that finds something in most records, and not the same in all. Its name comes from `itemprop`,
+else from the class, else from what it is: a heading, a link, a picture, a time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def find_fields(records: Sequence[Element]) -> list[Found]:
 
 def _proposals(sample: Sequence[Element]) -> Iterator[tuple[str, str, str]]:
     """(name, selector, kind) of what stands in the records, what says most of itself first."""
-    inner = [[one for one in record.select("*")] for record in sample]
+    inner = [record.select("*") for record in sample]
     for name in _common(one.attr("itemprop") or "" for some in inner for one in some):
         if re.fullmatch(r"[\w-]+", name):
             yield name, f'[itemprop="{name}"]', "text"

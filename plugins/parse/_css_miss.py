@@ -80,7 +80,7 @@ class _Miss:
         told = [head, *self._combinator(), *self._inside()]
         outside = self.ask_page(whole)
         if outside:
-            told.append(f"outside of the records it matches {len(outside)}, as {snippet(outside[0])}")
+            told += [f"outside of the records it matches {len(outside)}:", snippet(outside[0])]
         return told
 
     def _combinator(self) -> Iterator[str]:
@@ -115,7 +115,8 @@ class _Miss:
             rest = "".join([*simples[:number], *simples[number + 1 :]])
             found = self.ask(self._under(rest)) if rest else []
             if found:
-                yield f"without `{one}` it matches {len(found)}, as {snippet(found[0])}"
+                yield f"without `{one}` it matches {len(found)}:"
+                yield snippet(found[0])
 
     def _pool(self) -> Sequence[Element]:
         """What stands where the failing compound looks; anywhere where nothing does."""
@@ -142,12 +143,14 @@ class _Miss:
         near = [folded[one] for one in get_close_matches(name.lower(), folded, 1, _NEAR)]
         for one in near:
             first = next(element for element in pool if one in own_names(element, kind))
-            yield f"did you mean `{kind}{one}`? It matches {counts[one]} here: {snippet(first)}"
+            yield f"did you mean `{kind}{one}`? It matches {counts[one]} here:"
+            yield snippet(first)
         if near:
             return
         elsewhere = self.ask_page(kind + name)
         if elsewhere:
-            yield f"`{kind}{name}` is on the page ({len(elsewhere)}), but not here: {snippet(elsewhere[0])}"
+            yield f"`{kind}{name}` is on the page ({len(elsewhere)}), but not here:"
+            yield snippet(elsewhere[0])
         alike = self._alike(pool)
         what = {".": "classes", "#": "ids", "": "elements"}[kind]
         own = names_of(alike, kind) if alike is not pool else Counter[str]()
@@ -199,7 +202,7 @@ def listed(names: Iterator[str] | map[str] | Sequence[str]) -> str:
 
 
 def snippet(element: Element) -> str:
-    """An element in short: its start tag and the beginning of its text."""
+    """An element in short: its start tag and the beginning of its text. It stands as a line of its own."""
     wanted = [(name, element.attr(name)) for name in ("id", "class", "itemprop", "href")]
     attributes = "".join(f' {name}="{cut(value, 40)}"' for name, value in wanted if value)
     return f"<{element.tag}{attributes}>{cut(element.text, 30)}"

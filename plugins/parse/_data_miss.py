@@ -59,8 +59,9 @@ def _xpath_near(prefix: str, failing: str, ask: AskPath) -> Iterator[str]:
     without = _elements(ask(prefix + bare)) if bare != failing else []
     if without:
         predicate = failing[len(bare) :]
-        first = f", as {snippet(without[0])}" if isinstance(without[0], Element) else ""
-        yield f"without `{predicate}` it finds {len(without)}{first}"
+        yield f"without `{predicate}` it finds {len(without)}"
+        if isinstance(without[0], Element):
+            yield snippet(without[0])
         for name, value in _VALUE.findall(predicate):
             values = [one.attr(name) or "" for one in without if isinstance(one, Element) and one.attr(name)]
             yield f"@{name}: " + near(value, values, "there are")
