@@ -24,7 +24,7 @@ from pipeline.runner.build import (
 from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, network_for
 from pipeline.runner.judging import checks_of
 from pipeline.runner.plugging import load_host
-from pipeline.runner.trials import test_problems
+from pipeline.runner.trials import unfit_tests
 
 LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
@@ -60,7 +60,7 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
         seeds = own_seeds(found)
         network_for(found).close()
         host = load_host(found, new_run(found.config.name))
-        if missing := test_problems(found):
+        if missing := unfit_tests(found):
             raise ConfigError(missing)
     except ConfigError as error:
         return {"ok": False, "problems": [_plain(problem) for problem in error.problems], "notes": [], "hooks": {}}

@@ -19,7 +19,7 @@ from pipeline.model import PageJob, Request
 from pipeline.runner.build import new_run
 from pipeline.runner.client import Fetched
 from pipeline.runner.fetching import client_for
-from pipeline.runner.fixtures import FOLDER, content_type, file_name, test_of
+from pipeline.runner.fixtures import FOLDER, content_type, entry_of, file_name
 from pipeline.runner.plugging import load_host
 from pipeline.runner.trials import items_of
 from pipeline.stages.page import Page
@@ -71,7 +71,7 @@ def _add_test(config: Path, fetched: Fetched, fixture: str, kind: str, fields: l
     loaded = load(config)
     items = _items(loaded, fetched, next(iter(loaded.config.rules())))
     expect = {TYPE: [{name: item.get(name) for name in fields} for item in items]} if items else {}
-    test = test_of(fetched.final_url, fixture, kind, next(iter(loaded.config.rules())), expect)
+    test = entry_of(fetched.final_url, fixture, kind, next(iter(loaded.config.rules())), expect)
     config.write_bytes(with_test(config.read_text(encoding="utf-8"), test).encode())
     return len(items)
 

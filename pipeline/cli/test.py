@@ -16,7 +16,7 @@ from pipeline.logs import printable
 from pipeline.runner.build import new_run
 from pipeline.runner.fixtures import update as write_update
 from pipeline.runner.plugging import load_host
-from pipeline.runner.trials import Trial, run_trials, test_problems
+from pipeline.runner.trials import Trial, run_trials, unfit_tests
 
 LONGEST = 300  # characters of a line
 MOST = 20  # differences of one test that are told
@@ -45,7 +45,7 @@ def _test_one(found: Loaded | ConfigError, update: bool) -> int:
         if isinstance(found, ConfigError):
             raise found
         host = load_host(found, new_run(found.config.name), dry_run=True)
-        problems = test_problems(found)
+        problems = unfit_tests(found)
         if problems:
             raise ConfigError(problems)
     except ConfigError as error:

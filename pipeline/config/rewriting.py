@@ -86,7 +86,9 @@ def _edit_in_line(text: str, test: yaml.MappingNode, entry: Any, line: str) -> E
 def _known(text: str, start: int, end: int) -> int:
     """`end`, unless something between is more than data."""
     masked = text[start:end]
-    for sign, what in (("${", "a substitution"), ("&", "an anchor"), ("*", "an alias")):
+    if "${" in masked:
+        raise CannotRewriteError("it holds a substitution")
+    for sign, what in (("&", "an anchor"), ("*", "an alias")):
         if any(word.lstrip("[{(,:-").startswith(sign) for word in masked.split()):
             raise CannotRewriteError(f"it holds {what}")
     return end

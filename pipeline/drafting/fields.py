@@ -101,7 +101,7 @@ def _field(name: str, selector: str, kind: str, sample: Sequence[Element]) -> Fo
     filled = [value for value in values if value]
     if len(filled) < LEAST * len(sample) or len(set(filled)) < 2:
         return None
-    if kind == "text" and sum(len(share[0].select("*")) > 4 for share in shares if share) > len(filled) / 2:
+    if kind == "text" and sum(len(share[0].select("*")) > 2 for share in shares if share) > len(filled) / 2:
         return None  # it is a box with other things in it
     if kind in ("text", "heading") and sum(map(len, filled)) / len(filled) > LONGEST:
         return None

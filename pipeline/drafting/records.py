@@ -21,7 +21,8 @@ FEWEST: Final = 3  # of anything that stands twice nobody can say that it repeat
 MOST: Final = 400  # elements of a candidate that are looked at
 CLOSELY: Final = 40  # candidates that are looked at closely
 LEAST_SHARE: Final = 0.10  # of the page's text; what has less is a part of another kind of page
-_FRAME: Final = frozenset(("nav", "header", "footer", "aside", "form", "select", "head", "svg", "button"))
+_NO_CONTENT: Final = frozenset(("nav", "footer", "select", "svg", "button"))
+_FRAME: Final = frozenset(("header", "aside"))
 _NEVER: Final = frozenset(
     ("option", "br", "script", "style", "meta", "link", "path", "td", "th", "source", "input", "b", "i", "em", "strong")
 )
@@ -46,19 +47,18 @@ def find_records(page: Page) -> Records | None:
     whole = max(len(page.tree.select("body")[0].text) if page.tree.select("body") else 0, 1)
     rough = sorted(_candidates(page), key=lambda one: -_rough(one[1]))[:CLOSELY]
     judged = [found for selector, elements in rough if (found := _judge(selector, elements, whole)) is not None]
-    return max(judged, key=lambda found: found.score, default=None)
+    return max((found for found in judged if found.score > 0), key=lambda found: found.score, default=None)
 
 
 def _candidates(page: Page) -> Iterator[tuple[str, list[Element]]]:
     """Every selector that matches several elements, none of them within another."""
     groups: dict[str, list[Element]] = defaultdict(list)
     for element in page.tree.select("body *"):
-        if element.tag in _NEVER or element.tag in _FRAME:
+        if element.tag in _NEVER or element.tag in _FRAME or element.tag in _NO_CONTENT:
             continue
         own = name_class(element)
         if own:
             groups[f"{element.tag}.{own}"].append(element)
-            continue
         parent = element.parent
         above = _name(parent) if parent is not None else ""
         if above:
@@ -106,9 +106,11 @@ def _judge(selector: str, elements: Sequence[Element], whole: int) -> Records | 
         return None
     share = min(sum(map(len, texts)) / whole, 1.0)
     kinds = {field.kind for field in fields}
+    place = _place(elements[0])
     worth = min(len(fields), 8) + 2 * ("heading" in kinds) + ("image" in kinds) + ("date" in kinds) + ("url" in kinds)
     worth += 3 * (sum(bool(_PRICE.search(text)) for text in texts) > len(texts) / 2)
-    score = worth * math.log2(len(elements) + 1) * (0.15 + share) * _place(elements[0])
+    score = worth * math.log2(len(elements) + 1) * (0.15 + share) * place
+    score *= 1.0 if " > " in selector else 1.2  # a name says more than a place
     return Records(selector, elements, fields, score, share)
 
 
@@ -116,6 +118,8 @@ def _place(element: Element) -> float:
     """How likely content stands where this element does."""
     here: Element | None = element
     while here is not None and here.tag != "body":
+        if here.tag in _NO_CONTENT:
+            return 0.0
         named = f"{here.attr('class') or ''} {here.attr('id') or ''} {here.attr('role') or ''}"
         if here.tag in _FRAME or _FRAME_NAME.search(named):
             return 0.15

@@ -41,7 +41,7 @@ def save_fixture(
     """Save a page beside the config, and add a test that expects what it gives now."""
     body, kind = fetched.body or b"", content_type(fetched)
     file = new_file(loaded.file.parent / FOLDER, file_name(fetched.final_url, kind), body)
-    test = test_of(fetched.final_url, f"{FOLDER}/{file.name}", kind, rule, {k: list(v) for k, v in items.items()})
+    test = entry_of(fetched.final_url, f"{FOLDER}/{file.name}", kind, rule, {k: list(v) for k, v in items.items()})
     try:
         text = _read(loaded.file)
         _write(loaded.file, with_test(text, test))
@@ -50,16 +50,13 @@ def save_fixture(
     return Saved(file, test)
 
 
-def test_of(url: str, fixture: str, kind: str, rule: str, expect: dict[str, Any]) -> dict[str, Any]:
+def entry_of(url: str, fixture: str, kind: str, rule: str, expect: dict[str, Any]) -> dict[str, Any]:
     """A test as data."""
     test: dict[str, Any] = {"name": urlsplit(url).path.strip("/") or "front page", "page": rule, "url": url}
     test["fixture"] = fixture
     if kind and kind.lower() not in _PLAIN and kind.lower() != SUFFIXES.get(Path(fixture).suffix):
         test["content_type"] = kind
     return test | {"expect": expect}
-
-
-test_of.__test__ = False  # type: ignore[attr-defined] # no test of pytest's
 
 
 def content_type(fetched: Fetched) -> str:

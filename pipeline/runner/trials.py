@@ -52,7 +52,7 @@ class Trial(NamedTuple):
     items: dict[str, list[dict[str, Any]]] | None
 
 
-def test_problems(loaded: Loaded) -> list[Problem]:
+def unfit_tests(loaded: Loaded) -> list[Problem]:
     """Tests that cannot be run: without their saved page, or with a URL that no page rule is for."""
     book = RuleBook(loaded.config.rules(), normaliser(loaded.config))
     found = []

@@ -127,7 +127,7 @@ class _Miss:
             yield from _near_attribute(simple, self._alike(pool))
             return
         if simple[0] == ":":
-            yield f"nothing here is `{simple}`"
+            yield from self._together(self.failing.simples) if len(self.failing.simples) > 1 else ()
             return
         kind, name = (simple[0], simple[1:]) if simple[0] in ".#" else ("", simple)
         yield from self._near_name(kind, name, pool)
@@ -234,7 +234,7 @@ def alternatives(css: str) -> list[list[Compound]]:
         combinator, simples = "", []
 
     for token in _tokens(css):
-        if token == ",":
+        if token.strip() == ",":
             close()
             found.append([])
         elif token.strip() in ("", ">", "+", "~"):

@@ -71,7 +71,7 @@ def _xpath_near(prefix: str, failing: str, ask: AskPath) -> Iterator[str]:
     if name.startswith("@"):
         yield near_attributes(name[1:], around)
     elif re.fullmatch(r"[-\w]+", name):
-        slashes = bare[: len(bare) - len(bare.lstrip("/"))] or "/"
+        slashes = bare[: len(bare) - len(bare.lstrip("./"))] or "/"
         tags = Counter(one.tag for one in ask(f"{prefix}{slashes}*") if isinstance(one, Element))
         if prefix and slashes == "/" and (deeper := ask(f"{prefix}//{name}")):
             yield f"not as a child, but further down it finds {len(deeper)}: write `//{name}`"

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import Drop, Element, Explained, ParseError, Selector, SelectorError
 
 from ._composite import EMPTY, FirstOf, Join, Objects, spread
-from ._css_miss import cut, misses, near_attributes
+from ._css_miss import cut, misses, near_attributes, snippet
 from ._data_miss import graph_misses, json_misses, near, xpath_misses
 from ._field import Chain, Field
 from ._follow import FollowRule
@@ -78,7 +78,7 @@ def explain_field(field: Field, scopes: Scopes, kind: str = "field") -> Explaine
     told.values = _first_values(got)
     told.parts = _parts(field, scopes)
     told.steps = [*_made(field, scopes, shares, values), *_without(field, told.hits, scopes.size)]
-    if not any(raw is not None for share in shares for raw in share):
+    if not any(raw not in (None, "") for share in shares for raw in share):
         told.misses = _field_misses(field, scopes, shares)
     return told
 
@@ -210,13 +210,18 @@ def _parts(field: Field, scopes: Scopes) -> list[Explained]:
 def _field_misses(field: Field, scopes: Scopes, shares: Sequence[Raws]) -> list[str]:
     source, reading = field.source, scopes.reading
     if isinstance(source, Css) and source.selector.pseudo == "attr" and any(shares):
-        elements = [one for share in scopes.select(source.selector, False) for one in share]
-        return [near_attributes(source.selector.arg or "", elements)]
+        return [near_attributes(source.selector.arg or "", _found(source, scopes))]
+    if isinstance(source, Css) and any(shares):
+        return ["what matches has no text:", snippet(_found(source, scopes)[0])]
     if isinstance(source, FirstOf | Join):
         return []  # each part tells its own
     if field.spec.get("carry"):
         return [f"no link carried it here; {near(str(field.spec['carry']), reading.page.carry, 'carried are')}"]
     return _misses_of(field.spec, scopes, reading)
+
+
+def _found(source: Css, scopes: Scopes) -> list[Element]:
+    return [one for share in scopes.select(source.selector, False) for one in share]
 
 
 def _misses_of(spec: Mapping[str, Any], scopes: Scopes, reading: Reading) -> list[str]:
