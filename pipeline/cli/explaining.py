@@ -146,7 +146,7 @@ def wrapped(line: Line, width: int) -> list[str]:
     if line.style == "values":
         return [" " * line.indent + _fitting(text.split(" | "), room)]
     if line.style == "element":
-        return [" " * line.indent + (text if len(text) <= room else text[: room - 3] + "...")]
+        return [" " * line.indent + (text if len(text) <= room else text[: room - 3].rsplit(" ", 1)[0] + "...")]
     text = _SELECTOR.sub(lambda match: match[0].replace(" ", _HELD), text)
     pieces = textwrap.wrap(
         text,

@@ -105,10 +105,10 @@ def _page_plan(page: Page) -> _Plan | None:
 
 def _is_one(page: Page, records: Records) -> bool:
     """Is the page one thing, and what repeats on it beside the point: its sections, or others of its kind?"""
-    few = len(records.elements) < FEW and len(records.fields) < FEW - 2
+    few = len(records.elements) < FEW
     kind = "".join(page.css('meta[property="og:type"]::attr(content)')[:1]).lower()
     says_so = kind.startswith(("product", "article", "og:product")) or bool(_said(page, "Product", _PRODUCT))
-    return few or (says_so and records.share < MOST_OF)
+    return (few and len(records.fields) < FEW - 2) or (says_so and (few or records.share < MOST_OF))
 
 
 def _short(spec: dict[str, Any]) -> Any:

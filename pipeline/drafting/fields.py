@@ -20,9 +20,9 @@ LONGEST: Final = 400  # characters of a text that is a field and no body of text
 
 _CLASS = re.compile(r"[A-Za-z_][\w-]*")
 _NO_NAME = re.compile(  # classes that say how something looks, or how it is at the moment
-    r"(?i)^(?:col|row|grid|flex|d|p|m|px|py|mx|my|mt|mb|w|h|bg|text|font|btn|icon|fa|is|has|js|u|g|sm|md|lg|xl)[-_]?"
-    r"(?:\w{0,3}|.*\d.*|xs.*|sm.*|md.*|lg.*|center|left|right)$|"
-    r"^(?:active|first|last|odd|even|clearfix|hidden|visible|selected|current|pull-\w+|clear|left|right|new|on|off)$|"
+    r"(?i)^(?:col|row|grid|flex|d|p|m|px|py|mx|my|mt|mb|w|h|bg|text|font|btn|icon|fa|is|has|js|u|g|sm|md|lg|xl|xs)"
+    r"(?:-.*|\d.*)$|"
+    r"^(?:row|col|grid|flex|container|wrapper|inner|btn|button|icon|fa|active|first|last|odd|even|clearfix|hidden|visible|selected|current|pull-\w+|clear|left|right|new|on|off)$|"
     r"\d{3,}|^(?:css|sc|jss|svelte)-|^post-\d+$"
 )
 _PRICE = re.compile(r"[^\w\s]{0,2}\s?\d{1,9}(?:\.\d{1,2})?\s?[€$£]?")

@@ -209,9 +209,9 @@ def snippet(element: Element) -> str:
 
 
 def cut(text: str, most: int = 40) -> str:
-    """The text, shortened."""
+    """The text, shortened, between words where it has some."""
     text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 3].rstrip() + "..."
+    return text if len(text) <= most else text[: most - 3].rsplit(" ", 1)[0] + "..."
 
 
 # --- taking a selector apart -----------------------------------------------------------------------------------------

@@ -1,0 +1,180 @@
+"""`try --explain`, `--save-fixture` and `-i`, `test` and `init` as typed: exit codes, streams, files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.explaining import Line, Link, explanation, wrapped
+from pipeline.model import Explained
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+PAGE = """<title>Shop</title><div class="book"><h2>Dune</h2><b class="price">9.50</b></div>
+<div class="book"><h2>Emma</h2></div><a class="next" href="/2">next</a><a href="http://other.example/">o</a>"""
+CONFIG = """
+name: shop
+seeds: ["{base}/"]
+pages:
+  list:
+    items:
+      - type: book
+        each: div.book
+        fields:
+          title: h2          # a comment that stays
+          price: {{css: .prize, type: decimal}}
+    follow: [a]
+"""
+
+
+@pytest.fixture
+def shop(serve: Callable[..., Any], tmp_path: Path) -> str:
+    site = serve({"/": PAGE})
+    (tmp_path / "shop.yaml").write_text(CONFIG.format(base=site.url), encoding="utf-8")
+    return f"{site.url}/"
+
+
+def test_explain_off_a_terminal(shop: str, inside: Command) -> None:
+    done = inside("try", "shop.yaml", shop, "--explain")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{shop}: 200, text/html")
+    assert "items book: 2 items of 2 records, by css div.book" in lines
+    assert "  ok   title                2/2  css h2" in lines
+    at = lines.index("  none price                0/2  css .prize")
+    assert lines[at + 1 : at + 4] == [
+        "       `.prize` matches nothing",
+        "       did you mean `.price`? It matches 1 here:",
+        '           <b class="price">9.50',
+    ]
+    assert lines[-2:] == ["links: 1 would be asked for, 1 would not", "  rejected:scope: http://other.example/"]
+    assert "\x1b" not in done.stdout
+
+
+def test_explain_one_field(shop: str, inside: Command) -> None:
+    done = inside("try", "shop.yaml", shop, "--explain", "--field", "price")
+    assert "price" in done.stdout
+    assert "title" not in done.stdout
+    wrong = inside("try", "shop.yaml", shop, "--explain", "--field", "prise")
+    assert wrong.returncode == 2
+    assert "did you mean 'price'?" in wrong.stderr
+
+
+def test_a_fixture_is_saved_tested_broken_and_renewed(shop: str, inside: Command, tmp_path: Path) -> None:
+    done = inside("try", "shop.yaml", shop, "--save-fixture")
+    assert done.returncode == 0
+    assert "with a test of it at the end of `tests:` in shop.yaml" in done.stderr
+    assert (tmp_path / "fixtures/page.html").read_text(encoding="utf-8") == PAGE
+    assert inside("test", "shop.yaml").stdout == "shop.yaml: 1 passed\n"
+    config = tmp_path / "shop.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace(".prize", ".price"), encoding="utf-8")
+    failed = inside("test", "shop.yaml")
+    assert failed.returncode == 1
+    assert "front page: failed" in failed.stdout
+    assert "book 1: price: expected null, found 9.50" in failed.stdout
+    assert failed.stdout.endswith("if the pages are right: hookline test --update shop.yaml\n")
+    renewed = inside("test", "--update", "shop.yaml")
+    assert (renewed.returncode, renewed.stdout.splitlines()[-1]) == (0, "shop.yaml: 0 passed, 1 renewed")
+    text = config.read_text(encoding="utf-8")
+    assert "price: 9.50" in text
+    assert "# a comment that stays" in text
+    assert inside("test", "shop.yaml").returncode == 0
+
+
+def test_a_second_page_of_one_name_is_saved_beside_the_first(shop: str, inside: Command, tmp_path: Path) -> None:
+    (tmp_path / "fixtures").mkdir()
+    (tmp_path / "fixtures/page.html").write_text("mine", encoding="utf-8")
+    inside("try", "shop.yaml", shop, "--save-fixture")
+    assert (tmp_path / "fixtures/page.html").read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / "fixtures/page-2.html").read_text(encoding="utf-8") == PAGE
+
+
+def test_a_wrong_test_is_exit_2_in_check_and_test(shop: str, inside: Command, tmp_path: Path) -> None:
+    test = f"tests:\n  - {{url: '{shop}', fixture: fixtures/pag.html}}\n"
+    config = tmp_path / "shop.yaml"
+    config.write_text(config.read_text(encoding="utf-8") + test, encoding="utf-8")
+    for command in ("check", "test"):
+        done = inside(command, "shop.yaml")
+        assert done.returncode == 2
+        assert "shop.yaml:14:47: " in done.stderr
+        assert "tests.0.fixture: expected a file, found none at" in done.stderr
+    assert shop
+
+
+def test_a_config_without_tests_says_how_to_get_one(shop: str, inside: Command) -> None:
+    done = inside("test", "shop.yaml")
+    assert (done.returncode, done.stdout.partition(";")[0]) == (0, "shop.yaml: no tests")
+    assert shop
+
+
+def test_the_prompt_has_the_page(shop: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pipeline", "try", "shop.yaml", shop, "-i"],
+        cwd=tmp_path,
+        input="print('found', page.css('h2::text'), len(css('a')))\n",
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "found ['Dune', 'Emma'] 2" in done.stdout
+
+
+def test_init_writes_what_passes(inside: Command, tmp_path: Path) -> None:
+    done = inside("init", "books")
+    assert done.stdout.splitlines() == ["books/books.yaml", "books/fixtures/quotes.html", "books/plugins/example.py"]
+    assert inside("check", "books/books.yaml").returncode == 0
+    assert inside("test", "books/books.yaml").stdout == "books/books.yaml: 1 passed\n"
+    again = inside("init", "books")
+    assert again.returncode == 2
+    assert "books/books.yaml: is there already" in again.stderr
+    assert tmp_path.is_dir()
+
+
+def test_init_from_a_page(serve: Callable[..., Any], inside: Command, tmp_path: Path) -> None:
+    books = "".join(
+        f"<div class=book><h2><a href=/{n}>Book {n}</a></h2><i class=price>{n}.50</i></div>" for n in range(8)
+    )
+    site = serve({"/shop": f"<main>{books}</main><a rel=next href=/shop/2>more</a>"})
+    done = inside("init", "--from", f"{site.url}/shop")
+    assert done.returncode == 0
+    assert "found 8 records, div.book; 8 items, with title, url, price" in done.stderr
+    file = done.stdout.splitlines()[0]
+    assert inside("check", file).returncode == 0
+    assert inside("test", file).stdout == f"{file}: 1 passed\n"
+    assert "has no effect" not in inside("check", file).stdout
+    assert (tmp_path / "fixtures/shop.html").exists()
+    missing = inside("init", "other", "--from", f"{site.url}/nothing")
+    assert missing.returncode == 4
+    assert not (tmp_path / "other").exists()
+
+
+# --- the screen ------------------------------------------------------------------------------------------------------
+
+
+def test_no_line_is_wider_than_the_terminal_and_no_word_is_cut() -> None:
+    words = "pneumonoultramicroscopic " * 12
+    told = Explained("items", "book", "css div.book", 3, 3, 3)
+    told.parts = [
+        Explained("field", "a_name_that_is_long_enough", "css div > p", 3, 3, 3, values=[words, "b"]),
+        Explained("field", "b", "css p", 0, 0, 3, misses=[f"`p.x` matches nothing {words}", f"<p class='{words}'>"]),
+    ]
+    lines = [
+        text
+        for line in explanation("head", [told], [Link("http://a.example/", "list", "")], [])
+        for text in wrapped(line, 80)
+    ]
+    assert max(map(len, lines)) <= 80
+    words_shown = {word for text in lines for word in text.replace("...", " ").split() if word.startswith("pneu")}
+    assert words_shown == {"pneumonoultramicroscopic"}
+
+
+def test_a_selector_stays_in_one_piece() -> None:
+    line = Line(2, "x" * 60 + " `div.quote > a.tag` nothing", "miss", 4)
+    assert wrapped(line, 80)[1].strip() == "`div.quote > a.tag` nothing"
