@@ -15,6 +15,7 @@ from pipeline.cli.overrides import parse_overrides, set_option
 from pipeline.cli.prompt import prompt
 from pipeline.cli.terminal import say
 from pipeline.config import Loaded, load
+from pipeline.crawl.scope import NO_RULE
 from pipeline.errors import ConfigError, Problem
 from pipeline.logs import printable
 from pipeline.model import Explained, Item, PageJob, PageResult, Request
@@ -119,8 +120,10 @@ def _explain(loaded: Loaded, fetched: Fetched, rule: str, result: PageResult, to
     scope = make_scope(loaded.config, own_seeds(loaded))
     links = []
     for request in unpack_links(pack(result).links):
-        refusal = "rejected:scope (no page rule fits)" if request.page is None and request.source is None else ""
-        links.append(Link(request.url, request.page or "", scope.refusal(request.url, depth=1) or refusal))
+        refused = scope.refusal(request.url, depth=1)
+        if refused is None and request.page is None and request.source is None:
+            refused = NO_RULE
+        links.append(Link(request.url, request.page or "", f"{refused.fate} ({refused.detail})" if refused else ""))
     show(explanation(head, told, links, _notes(result)))
 
 

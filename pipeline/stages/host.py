@@ -228,11 +228,8 @@ class Host:
 
     def explain(self, page: Page) -> list[Explained]:
         """How what was asked of the page fared, as told by those parsers that have a method `explain(page)`."""
-        told: list[Explained] = []
-        for step in self._steps["parse"]:
-            explain = getattr(self._owners[id(step)].target, "explain", None)
-            told += explain(page) if explain is not None else ()
-        return told
+        parsers = (self._owners[id(step)].target for step in self._steps["parse"])
+        return [one for parser in parsers if hasattr(parser, "explain") for one in parser.explain(page)]
 
     def spent(self) -> dict[str, float]:
         """Seconds in each plugin's hooks of this process, page jobs apart."""

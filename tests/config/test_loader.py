@@ -188,7 +188,7 @@ SHORT_FORMS: list[tuple[str, str, Any]] = [
     ("store: [jsonl: {path: a, only: new}]", "store.0.options", {"path": "a"}),
     ("plugins: [./p.py, {q: {a: 1}}]", "plugins.0.name", "./p.py"),
     ("plugins: [./p.py, {q: {a: 1}}]", "plugins.1.options", {"a": 1}),
-    ("tests: [{url: 'https://a.example/', fixture: f, expect: {x: [{n: 1}]}}]", "tests.0.expect", {"x": [{"n": 1}]}),
+    ("tests: [{url: 'https://a.example/', fixture: f, carry: {x: [{n: 1}]}}]", "tests.0.carry", {"x": [{"n": 1}]}),
 ]
 
 

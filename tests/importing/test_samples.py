@@ -10,10 +10,11 @@ import pytest
 
 from pipeline.cli.check import _examine
 from pipeline.config import load
+from pipeline.config.writing import Raw
 from pipeline.config.yaml12 import read
 from pipeline.errors import ConfigError
 from pipeline.importing import goskyr, html2rss
-from pipeline.importing.document import Document, Raw, safe_name
+from pipeline.importing.document import Document, safe_name
 
 SAMPLES = Path(__file__).parent / "samples"
 TRANSLATORS: dict[str, Any] = {"goskyr": goskyr.translate, "html2rss": html2rss.translate}
