@@ -22,9 +22,11 @@ _CLASS = re.compile(r"[A-Za-z_][\w-]*")
 _NO_NAME = re.compile(  # classes that say how something looks, or how it is at the moment
     r"(?i)^(?:col|row|grid|flex|d|p|m|px|py|mx|my|mt|mb|w|h|bg|text|font|btn|icon|fa|is|has|js|u|g|sm|md|lg|xl|xs)"
     r"(?:-.*|\d.*)$|"
-    r"^(?:row|col|grid|flex|container|wrapper|inner|btn|button|icon|fa|active|first|last|odd|even|clearfix|hidden|visible|selected|current|pull-\w+|clear|left|right|new|on|off)$|"
-    r"\d{3,}|^(?:css|sc|jss|svelte)-|^post-\d+$"
+    r"^(?:row|col|grid|flex|container|wrapper|inner|btn|button|icon|fa|active|first|last|odd|even|clearfix|hidden)$|"
+    r"^(?:visible|selected|current|pull-\w+|clear|left|right|new|on|off)$|"
+    r"^\w+-\d+$"
 )
+_GENERATED = re.compile(r"^(?:css|sc|jss|svelte|style)-|\d{3,}|^(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w+$")
 _PRICE = re.compile(r"[^\w\s]{0,2}\s?\d{1,9}(?:\.\d{1,2})?\s?[€$£]?")
 _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 
@@ -40,9 +42,10 @@ class Found(NamedTuple):
 
 
 def name_class(element: Element) -> str:
-    """The first class that could tell what an element is; empty if none does."""
-    classes = (element.attr("class") or "").split()
-    return next((one for one in classes if _CLASS.fullmatch(one) and not _NO_NAME.search(one)), "")
+    """The first class that could tell what an element is, else one that a program made; empty if there is none."""
+    classes = [one for one in (element.attr("class") or "").split() if _CLASS.fullmatch(one)]
+    good = [one for one in classes if not _NO_NAME.search(one)]
+    return next((one for one in good if not _GENERATED.search(one)), good[0] if good else "")
 
 
 def find_fields(records: Sequence[Element]) -> list[Found]:
@@ -72,7 +75,7 @@ def _proposals(sample: Sequence[Element]) -> Iterator[tuple[str, str, str]]:
     yield from (("url", "h1 a, h2 a, h3 a, h4 a, h5 a", "url"), ("url", "a", "url"), ("image", "img", "image"))
     yield "date", "time", "date"
     for tag, name in _common_pairs((one.tag, name_class(one)) for some in inner for one in some):
-        yield name, f"{tag}.{name}", "text"
+        yield tag if _GENERATED.search(name) else name, f"{tag}.{name}", "text"
     if not any(name_class(one) for some in inner for one in some):
         for tag in ("td", "dt", "dd", "p", "span", "a", "strong", "b", "div"):
             for number in range(1, 7 if tag == "td" else 2):
