@@ -136,6 +136,9 @@ def _notes(result: PageResult) -> list[str]:
 
 
 def _save(loaded: Loaded, host: Host, fetched: Fetched, job: PageJob, result: PageResult) -> None:
+    if result.fault is not None:
+        say(["not saved: a test of a page that fails would always fail"])
+        return
     saved = save_fixture(loaded, fetched, job.rule, items_of(host, job, result))
     if not saved.why_not:
         say([f"saved as {saved.file}, with a test of it at the end of `tests:` in {loaded.file}"])

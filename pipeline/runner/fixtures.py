@@ -43,8 +43,9 @@ def save_fixture(
     file = new_file(loaded.file.parent / FOLDER, file_name(fetched.final_url, kind), body)
     test = entry_of(fetched.final_url, f"{FOLDER}/{file.name}", kind, rule, {k: list(v) for k, v in items.items()})
     try:
-        text = _read(loaded.file)
-        _write(loaded.file, with_test(text, test))
+        if loaded.config.tests and loaded.locate(("tests", 0)).file != str(loaded.file):
+            raise CannotRewriteError("its tests stand in a file that it extends, and would be replaced")
+        _write(loaded.file, with_test(_read(loaded.file), test))
     except CannotRewriteError as error:
         return Saved(file, test, str(error))
     return Saved(file, test)

@@ -96,6 +96,17 @@ def test_a_second_page_of_one_name_is_saved_beside_the_first(shop: str, inside: 
     assert (tmp_path / "fixtures/page-2.html").read_text(encoding="utf-8") == PAGE
 
 
+def test_tests_of_an_extended_file_are_not_replaced(shop: str, inside: Command, tmp_path: Path) -> None:
+    inside("try", "shop.yaml", shop, "--save-fixture")
+    (tmp_path / "more.yaml").write_text("extends: shop.yaml\nname: more\n", encoding="utf-8")
+    (tmp_path / "fixtures/page.html").write_text("another", encoding="utf-8")
+    done = inside("try", "more.yaml", shop, "--save-fixture")
+    assert done.returncode == 0
+    assert "its tests stand in a file that it extends" in done.stderr
+    assert "fixture: fixtures/page-2.html" in done.stderr
+    assert (tmp_path / "more.yaml").read_text(encoding="utf-8") == "extends: shop.yaml\nname: more\n"
+
+
 def test_a_wrong_test_is_exit_2_in_check_and_test(shop: str, inside: Command, tmp_path: Path) -> None:
     test = f"tests:\n  - {{url: '{shop}', fixture: fixtures/pag.html}}\n"
     config = tmp_path / "shop.yaml"
