@@ -142,8 +142,11 @@ class Field:
 
     def _value(self, raws: Raws, reading: Reading) -> Any:
         """What is made of the raw values of one record; None if that is nothing."""
-        values = [value for raw in self.taken(raws) for value in self.chain.values(raw, reading)]
-        return (values or None) if self.many else next(iter(values), None)
+        if self.many:
+            return [value for raw in raws for value in self.chain.values(raw, reading)] or None
+        taken = self.taken(raws)
+        values = self.chain.values(taken[0], reading) if taken else None
+        return values[0] if values else None
 
     def taken(self, raws: Raws) -> Raws:
         """Those of the raw values of one record that count: all of `many`, several joined, or the one at `index`."""

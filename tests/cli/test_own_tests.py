@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.explaining import Line, Link, explanation, wrapped
+from pipeline.cli.explaining import Line, Link, explanation, show, wrapped
 from pipeline.model import Explained
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -186,6 +187,21 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_cut() -> None:
     assert max(map(len, lines)) <= 80
     words_shown = {word for text in lines for word in text.replace("...", " ").split() if word.startswith("pneu")}
     assert words_shown == {"pneumonoultramicroscopic"}
+
+
+def test_on_a_terminal_marks_and_selectors_are_coloured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    told = Explained("items", "book", "css div", 1, 1, 1)
+    told.parts = [Explained("field", "price", "css .prize", misses=["`.prize` matches nothing " + "word " * 20])]
+    show(explanation("head", [told], [], []))
+    out = capsys.readouterr().out
+    assert "\x1b[1;31mnone\x1b[0m price" in out
+    assert "\x1b[1;36m`.prize`\x1b[0m matches nothing" in out
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in out.splitlines()) <= 80
 
 
 def test_a_selector_stays_in_one_piece() -> None:
