@@ -10,7 +10,7 @@ import click
 
 from pipeline.cli.terminal import say
 from pipeline.config import Loaded, load
-from pipeline.config.rewriting import with_test
+from pipeline.config.rewriting import CannotRewriteError, with_test
 from pipeline.drafting.draft import TYPE, config_name, draft
 from pipeline.drafting.starting import example_files, name_of, plugin_file, write_files
 from pipeline.errors import ConfigError, Problem
@@ -72,7 +72,10 @@ def _add_test(config: Path, fetched: Fetched, fixture: str, kind: str, fields: l
     items = _items(loaded, fetched, next(iter(loaded.config.rules())))
     expect = {TYPE: [{name: item.get(name) for name in fields} for item in items]} if items else {}
     test = entry_of(fetched.final_url, fixture, kind, next(iter(loaded.config.rules())), expect)
-    config.write_bytes(with_test(config.read_text(encoding="utf-8"), test).encode())
+    try:
+        config.write_bytes(with_test(config.read_text(encoding="utf-8"), test).encode())
+    except CannotRewriteError as error:
+        say([printable(f"no test was written: {error}")])
     return len(items)
 
 

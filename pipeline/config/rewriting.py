@@ -6,6 +6,7 @@ was asked for; else nothing is changed and the caller is told.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -85,12 +86,14 @@ def _edit_in_line(text: str, test: yaml.MappingNode, entry: Any, line: str) -> E
 
 def _known(text: str, start: int, end: int) -> int:
     """`end`, unless something between is more than data."""
-    masked = text[start:end]
-    if "${" in masked:
+    if re.search(r"(?<!\$)\$\{", text[start:end]):
         raise CannotRewriteError("it holds a substitution")
-    for sign, what in (("&", "an anchor"), ("*", "an alias")):
-        if any(word.lstrip("[{(,:-").startswith(sign) for word in masked.split()):
-            raise CannotRewriteError(f"it holds {what}")
+    event: Any
+    for event in yaml.parse(text, Loader=_LOADER):
+        if start <= event.start_mark.index < end and getattr(event, "anchor", None) is not None:
+            raise CannotRewriteError(
+                "it holds an alias" if isinstance(event, yaml.AliasEvent) else "it holds an anchor"
+            )
     return end
 
 

@@ -86,6 +86,11 @@ def test_what_is_more_than_data_is_left_alone(value: str) -> None:
         with_expectations(text.replace("x: &a []", "x: &a []" if "*a" in value else "x: []"), {0: NEW})
 
 
+def test_text_that_looks_like_more_than_data_is_data() -> None:
+    text = "tests:\n- url: u\n  expect: {book: [{upc: 'A & B *x $${Y}'}, {upc: a &b *c}]}\n"
+    assert data(with_expectations(text, {0: NEW}))["tests"][0]["expect"] == READ
+
+
 def test_tests_of_another_file_are_left_alone() -> None:
     with pytest.raises(CannotRewriteError, match="do not stand in this file"):
         with_expectations("name: x\n", {0: NEW})
