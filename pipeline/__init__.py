@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pipeline.stages.known import KnownFields as KnownFields
     from pipeline.stages.known import unknown_fields as unknown_fields
     from pipeline.stages.page import Page as Page
-    from pipeline.stages.page import RunInfo as RunInfo
     from pipeline.stages.registry import Registry as Registry
+    from pipeline.stages.runinfo import RunInfo as RunInfo
     from pipeline.stages.tree import Element as Element
     from pipeline.stages.tree import values as values
     from pipeline.stages.typed import Secret as Secret
@@ -79,7 +79,7 @@ _HOMES = {
     "Registry": "pipeline.stages.registry",
     "Reply": "pipeline.model",
     "Request": "pipeline.model",
-    "RunInfo": "pipeline.stages.page",
+    "RunInfo": "pipeline.stages.runinfo",
     "Secret": "pipeline.stages.typed",
     "Selector": "pipeline.stages.css",
     "SelectorError": "pipeline.errors",

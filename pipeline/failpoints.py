@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import atexit
 import errno
-import json
 import os
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -79,6 +77,8 @@ class Failpoints:
     def save(self) -> None:
         """Write the hits of every point, as JSON, to the file of `count=`, if there is one."""
         if self._file is not None:
+            import json  # noqa: PLC0415 - 3 ms of every process, and only tests count
+
             hits = {point: self.hits[point] for point in sorted(POINTS)}
             self._file.write_text(json.dumps(hits, indent=1) + "\n", encoding="utf-8")
 
@@ -103,6 +103,8 @@ class Failpoints:
         if not colon:
             raise ValueError(f"{VARIABLE}: {part!r} is not understood; {_FORM}")
         if point not in POINTS:
+            from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
             near = get_close_matches(point, POINTS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(POINTS))}"
             raise ValueError(f"{VARIABLE}: there is no point {point!r}; {hint}")

@@ -6,8 +6,8 @@ its result cross a process boundary as msgpack frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -53,6 +53,10 @@ class Request(msgspec.Struct, omit_defaults=True):
     trail: tuple[tuple[bytes, bytes], ...] = ()  # of each hop: its fingerprint, a hash of the cookies it was sent
     rule_limit: tuple[str, int] | None = None  # (follow rule, its `limit`)
     unchanged: bool = False  # its source says that nothing has changed since the time that was asked for
+
+
+copied: Final[Callable[[Request], Request]] = Request.__copy__  # type: ignore[attr-defined]
+"""A shallow copy, in 0.1 us; `copy.copy` takes three times as long."""
 
 
 class Explained(msgspec.Struct):
@@ -162,6 +166,10 @@ class Drop(Exception):  # noqa: N818 - it is an answer, not an error
 
 
 # --- the page job and its result: what goes to a worker and what comes back ------------------------------------------
+
+
+MAX_BODY: Final = 16 * 1024 * 1024
+"""Bytes that the body of a page may have without its content codings, where a config does not say."""
 
 
 class PageJob(msgspec.Struct):

@@ -54,7 +54,7 @@ from pipeline.runner.sources import Published, Sources
 from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host
 from pipeline.stages.jobs import RuleBook
-from pipeline.stages.page import RunInfo
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.staging import Store
 from pipeline.state import pages
 from pipeline.state.more import digest

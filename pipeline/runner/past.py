@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pipeline.stages.page import RunInfo
+from pipeline.stages.runinfo import RunInfo
 from pipeline.state.lock import age
 from pipeline.state.runs import RunRow
 

@@ -15,13 +15,14 @@ from pipeline.model import Brought
 from pipeline.runner.credentials import is_secret
 from pipeline.runner.fetchers import OwnFetchers
 from pipeline.runner.fetching import user_agent
+from pipeline.stages.clerk import StoreSetup
 from pipeline.stages.fetchers import JOB as FETCH_JOB
 from pipeline.stages.fetchers import bringer
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
-from pipeline.stages.page import RunInfo
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.staging import Stager, Store
-from pipeline.stages.storing import StoreProcess, StoreSetup
+from pipeline.stages.storing import StoreProcess
 from pipeline.stages.worker import JOB, WorkerSetup, packed
 from pipeline.workers.inline import InlinePool, Pool
 from pipeline.workers.pool import WorkerPool

@@ -19,9 +19,9 @@ from pipeline.stages.faults import describe, file_of
 from pipeline.stages.hookspecs import signature
 from pipeline.stages.loading import Catalogue, LoadError, Source, is_path, nearest
 from pipeline.stages.options import Given, build
-from pipeline.stages.page import RunInfo
 from pipeline.stages.places import KeyPath, Problems
 from pipeline.stages.registry import SECTIONS, TO_COME, Component, Registry
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.validate import Marked, hooks_of
 
 NATIVE: Final[dict[str, tuple[str, ...]]] = {

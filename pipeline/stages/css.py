@@ -34,7 +34,7 @@ _BRACKETS = re.compile(r"\[[^\]]*\]")
 _TOKEN = re.compile(
     r"(?i)(?P<function>:(?:has|is|not|where)\(\s*)|(?P<open>\(\s*)|(?P<close>\s*\))|\s*(?P<sign>[>+~,])\s*|\s+"
 )
-_CLASS_OR_ID = re.compile(r"([.#])([-\w\x80-\U0010ffff]+)")
+_CLASS_OR_ID = re.compile(r"([.#])([^\x00-,./:-@\[-^`{-\x7f]+)")  # no range up to U+10FFFF: compiling that takes 2 ms
 
 
 class PseudoSplit(NamedTuple):
@@ -227,13 +227,21 @@ def _blank(match: re.Match[str]) -> str:
     return "_" * len(match[0])
 
 
-_IDENT = r"-?[A-Za-z_][\w-]*"
-_ATTRIBUTE = rf"""\[\s*{_IDENT}\s*(?:[~|^$*]?=\s*(?:{_IDENT}|"[^"\\]*"|'[^'\\]*')\s*)?\]"""
-_SIMPLE = rf"(?:[.#]{_IDENT}|{_ATTRIBUTE})"
-_COMPOUND = rf"(?:(?:{_IDENT}|\*){_SIMPLE}*|{_SIMPLE}+)"
-_COMPLEX = rf"{_COMPOUND}(?:(?:\s*[>+~]\s*|\s+){_COMPOUND})*"
-# Types, classes, ids, attributes and combinators, well formed: no second opinion of soupsieve is needed.
-_PLAIN = re.compile(rf"{_COMPLEX}(?:\s*,\s*{_COMPLEX})*", re.ASCII)
+_NAME = r"-?[A-Za-z_][\w-]*"
+_ATTRIBUTE = rf"""\[\s*{_NAME}\s*(?:[~|^$*]?=\s*(?:{_NAME}|"[^"\\]*"|'[^'\\]*')\s*)?\]"""
+_COMPOUND = re.compile(rf"(?:{_NAME}|\*)?(?:[.#]{_NAME}|{_ATTRIBUTE})*", re.ASCII)
+_BETWEEN = re.compile(r"\s*[>+~,]\s*|\s+")
+
+
+def _is_plain(css: str) -> bool:
+    """Types, classes, ids, attributes and combinators, well formed: no second opinion of soupsieve is needed."""
+    compound = _COMPOUND.match(css)
+    while compound and compound[0]:
+        if compound.end() == len(css):
+            return True
+        between = _BETWEEN.match(css, compound.end())
+        compound = between and _COMPOUND.match(css, between.end())
+    return False
 
 
 def _choose(css: str, parser: Parser) -> _Choice:
@@ -243,7 +251,7 @@ def _choose(css: str, parser: Parser) -> _Choice:
         return _lexbor_only(css)
     if prefix := _PREFIX.search(_mask(css)):
         raise SelectorError(css, "namespace prefixes cannot be declared; leave it out", prefix.start())
-    if parser != "soup" and _PLAIN.fullmatch(css) and _lexbor_parses(css) and lexbor_differs(css) is None:
+    if parser != "soup" and _is_plain(css) and _lexbor_parses(css) and lexbor_differs(css) is None:
         return _Choice("lexbor", None, None)
     pattern = _sieve(css)
     if parser == "soup":

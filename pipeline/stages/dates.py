@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 _PARTS: Final = re.compile(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?")
@@ -50,4 +49,6 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 8 ms, where a page or a list has such dates
+
         return parsedate_to_datetime(text)

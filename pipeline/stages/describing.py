@@ -12,8 +12,7 @@ from pydantic.errors import PydanticUserError
 
 from pipeline.errors import OptionError
 from pipeline.stages.hookspecs import PROJECT
-from pipeline.stages.host import stdout_guard
-from pipeline.stages.loading import Catalogue, LoadError, Source
+from pipeline.stages.loading import Catalogue, LoadError, Source, stdout_guard
 from pipeline.stages.options import Signature
 from pipeline.stages.registry import SECTIONS, Registry
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipeline.model import Drop, Item, Reply, Request
-    from pipeline.stages.page import Page, RunInfo
+    from pipeline.stages.page import Page
     from pipeline.stages.registry import Registry
+    from pipeline.stages.runinfo import RunInfo
 
 PROJECT: Final = "hookline"
 hookspec: Final = pluggy.HookspecMarker(PROJECT)

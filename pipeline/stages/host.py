@@ -8,45 +8,37 @@ made in `chains` and `jobs`. The host knows neither the config's models nor the 
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from pipeline.errors import ConfigError, OptionError, PluginError, Problem
-from pipeline.model import DeadLetter, Drop, Explained, Fault, Item, PageJob, PageResult, Request
+from pipeline.model import MAX_BODY, DeadLetter, Drop, Explained, Fault, Item, PageJob, PageResult, Request, copied
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
-from pipeline.stages.directives import Directives
 from pipeline.stages.faults import short
 from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs, deprecations
-from pipeline.stages.jobs import MAX_BODY, PageRunner, RuleBook
-from pipeline.stages.links import copied
-from pipeline.stages.loading import Catalogue, Point
-from pipeline.stages.page import Page, RunInfo
+from pipeline.stages.loading import Catalogue, Point, stdout_guard
 from pipeline.stages.places import Locate, Problems
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.stores import BoundStore
-from pipeline.stages.tracing import Tracer
 from pipeline.stages.typeflow import check_flow
 
-__all__ = ["Host", "Use", "stdout_guard"]
+if TYPE_CHECKING:
+    from pipeline.stages.jobs import PageRunner, RuleBook
+    from pipeline.stages.page import Page
+    from pipeline.stages.tracing import Tracer
+
+__all__ = ["Host", "Use"]
 
 FIELDS = "fields"  # the parser of page rules: always first
 SLOW = 0.05  # seconds that one `prepare_request` may take before it is named
-
-
-@contextlib.contextmanager
-def stdout_guard() -> Iterator[TextIO]:
-    """Send what plugins print to stderr; gives the real stdout. Once around a run: per call it would cost too much."""
-    real = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):
-        yield real
 
 
 class Host:
@@ -121,6 +113,8 @@ class Host:
 
     def trace(self, target: str) -> None:
         """Tell of every call of a hook from now on: at the end of the file `target`, or on stderr (`-`)."""
+        from pipeline.stages.tracing import Tracer  # noqa: PLC0415 - on request only
+
         self.tracer = tracer = Tracer(target)
         for hook, steps in self._steps.items():
             for step in steps:
@@ -211,6 +205,9 @@ class Host:
 
         `agent` is the User-Agent to which pages say what robots may do; None: what they say is not heeded.
         """
+        from pipeline.stages.directives import Directives  # noqa: PLC0415 - half a store process's start, and unused there
+        from pipeline.stages.jobs import PageRunner, RuleBook  # noqa: PLC0415 - as above
+
         return PageRunner(
             classify=self._steps["classify"],
             parse=self._steps["parse"],

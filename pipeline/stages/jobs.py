@@ -14,7 +14,7 @@ from typing import Any, Final
 from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
 from pipeline.errors import FetchError, ParseError
 from pipeline.fetch.content import decode
-from pipeline.model import Drop, Fault, Item, PageJob, PageResult, Request, Source
+from pipeline.model import MAX_BODY, Drop, Fault, Item, PageJob, PageResult, Request, Source
 from pipeline.stages import sources
 from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
 from pipeline.stages.directives import Directives
@@ -22,13 +22,13 @@ from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
 from pipeline.stages.kinds import disguised
 from pipeline.stages.links import PageLinks, RuleBook, check_request
-from pipeline.stages.page import Page, RunInfo
+from pipeline.stages.page import Page
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.values import UnfitError, settled
 
-__all__ = ["MAX_BODY", "PageRunner", "RuleBook", "read_source"]
+__all__ = ["PageRunner", "RuleBook", "read_source"]
 
 SOON: Final = 5.0  # seconds: a later refresh is there for readers, not a redirect
-MAX_BODY: Final = 16 * 1024 * 1024  # bytes of a body without its content codings
 
 
 class PageRunner:

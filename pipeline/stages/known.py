@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import TypeAlias
 
 from pipeline.errors import OptionError
@@ -22,6 +21,8 @@ def unknown_fields(names: Iterable[str], fields: KnownFields, *option: str) -> I
     known = dict.fromkeys(one for own in fields.values() for one in own)
     for place, name in enumerate(names):
         if name not in known and name not in META:
+            from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
             near = get_close_matches(name, known, 1)
             told = f"did you mean {near[0]}?" if near else f"there are: {', '.join(list(known)[:8])}"
             yield OptionError(f"no item has a field {name!r}", path=(*option, place), hint=told)

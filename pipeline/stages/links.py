@@ -14,7 +14,7 @@ import msgspec
 
 from pipeline.crawl.scope import Pattern
 from pipeline.errors import ConfigError, Problem
-from pipeline.model import PageResult, Request
+from pipeline.model import PageResult, Request, copied
 from pipeline.packing import pack_link
 from pipeline.stages.faults import AnswerError, short
 from pipeline.stages.loading import nearest
@@ -31,10 +31,6 @@ class Target(NamedTuple):
     rule: str | None
     mark: bytes
     packed: msgspec.Raw
-
-
-copied: Final[Callable[[Request], Request]] = Request.__copy__  # type: ignore[attr-defined]
-"""A shallow copy, in 0.1 us; `copy.copy` takes three times as long."""
 
 
 class RuleBook:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.stages.faults import describe
-from pipeline.stages.host import stdout_guard
-from pipeline.stages.loading import Catalogue, LoadError, Source
+from pipeline.stages.loading import Catalogue, LoadError, Source, stdout_guard
 from pipeline.stages.registry import Registry
 from pipeline.stages.validate import marked_hooks
 

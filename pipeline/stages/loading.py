@@ -9,16 +9,16 @@ different errors.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TextIO
 
 from pipeline.stages.faults import describe
 
@@ -149,8 +149,14 @@ def is_path(name: str) -> bool:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """`did you mean 'x'?`, or an empty text if nothing is near."""
-    close = get_close_matches(name, list(names), n=1)
+    close = _close(name, names)
     return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _close(name: str, names: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+    return get_close_matches(name, list(names), n=1)
 
 
 def from_file(path: Path, name: str) -> Source:
@@ -189,7 +195,7 @@ def _unreadable(path: Path, name: str, error: OSError) -> tuple[str, str]:
     if isinstance(error, FileNotFoundError):
         folder = path.parent
         siblings = [entry.name for entry in folder.glob("*.py")] if folder.is_dir() else []
-        close = get_close_matches(path.name, siblings, n=1)
+        close = _close(path.name, siblings)
         hint = f"did you mean {close[0]}?" if close else "paths are relative to the config file that names them"
         return f"there is no file {path}", hint
     return f"{name} cannot be read: {error.strerror}", f"look at {path}"
@@ -252,3 +258,11 @@ def _private(name: str) -> str:
         root.__path__ = [str(_HOME)]
         sys.modules[_BUNDLED] = root
     return f"{_BUNDLED}.{name}"
+
+
+@contextlib.contextmanager
+def stdout_guard() -> Iterator[TextIO]:
+    """Send what plugins print to stderr; gives the real stdout. Once around a run: per call it would cost too much."""
+    real = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        yield real

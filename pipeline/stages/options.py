@@ -20,8 +20,8 @@ from typing import Any, Final
 from pipeline.errors import OptionError
 from pipeline.stages.faults import short
 from pipeline.stages.loading import nearest
-from pipeline.stages.page import RunInfo
 from pipeline.stages.places import KeyPath
+from pipeline.stages.runinfo import RunInfo
 
 HOST_KEYS: Final = ("write", "only", "meta", "items")
 """Keys beside the options that the host itself reads; a factory that has such a parameter is told too."""

@@ -6,10 +6,7 @@ Knows the tree, URLs and encodings; knows neither rules nor plugins nor how the 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +14,7 @@ from pipeline import url as urls
 from pipeline.stages.css import Parser, Selector, compiled
 from pipeline.stages.encoding import decode
 from pipeline.stages.kinds import Kind, kind_of
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.tree import Element, Group, Tree, values
 
 if TYPE_CHECKING:
@@ -24,16 +22,6 @@ if TYPE_CHECKING:
 
     from pipeline.stages.xmltree import XmlElement, XmlTree
     from pipeline.stages.xpath import XPath, XPathTree
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """The run that a page belongs to. `start` is aware and stays the same when a run is resumed."""
-
-    id: str
-    start: datetime
-    name: str
-    log: logging.Logger
 
 
 class PageHeaders(Mapping[str, str]):

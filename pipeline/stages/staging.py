@@ -132,9 +132,9 @@ class Stager:
             hit("mid_stage")
             carry = unpack_values(page.carried) if page.carried else {}
             facts = Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
-            origin = Origin(page.url, page.fetched, page.noindex)
+            url, fetched, noindex = page.url, page.fetched, page.noindex
             for item, mark in self._items(page, facts, staged):
-                kept.append((item.type, item, *origin))
+                kept.append((item.type, item, url, fetched, noindex))
                 marks.append(mark)
         staged.items = pack_rows(kept) if kept else b""  # as they are now: stores get them after that
         staged.marks = b"".join(marks)
@@ -144,12 +144,12 @@ class Stager:
 
     def feed_again(self, items: bytes) -> None:
         """Take a piece of a result that has been staged before: it is filtered already."""
-        if items:
+        if items and self.stores:
             self._feed([(kind, item_of(kind, fields), *Origin(*of)) for kind, fields, *of in unpack_values(items)])
 
     def feed_changes(self, items: bytes) -> None:
         """Take items, each with what became of it, for the stores with `only`. See `pipeline.runner.compare.chosen`."""
-        for change, rows in groupby(unpack_values(items), key=itemgetter(-1)):
+        for change, rows in groupby(unpack_values(items) if self.stores else (), key=itemgetter(-1)):
             self._feed([(kind, item_of(kind, fields), *Origin(*of)) for kind, fields, *of, _ in rows], change)
 
     def finish(self) -> None:

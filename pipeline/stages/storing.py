@@ -1,4 +1,4 @@
-"""The store process: `single` filters, stages and commits, done elsewhere, as the parent tells it.
+"""The parent's side of the store process: `single` filters, stages and commits, done elsewhere (`clerk`).
 
 `StoreProcess` is to publishing what `pipeline.stages.staging.Stager` is, and asks one in a process of its own to do the
 work. A store that crashes, leaks or prints there harms neither the crawl's books nor the state; what it had not
@@ -7,57 +7,19 @@ committed is told to the next process. Stores of the command line, whose data go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from importlib import import_module
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from pipeline.errors import StorageError
+from pipeline.stages.clerk import JOB, Done, Order, StoreSetup
 from pipeline.stages.staging import ResultPage, Staged, Stager, Store
 from pipeline.stages.stores import BoundStore
-from pipeline.stages.worker import noted, plan_and_host
-from pipeline.workers import notes
 from pipeline.workers.caller import Caller, CallError
 
-JOB: Final = "pipeline.stages.storing:start"
-
-
-class StoreSetup(msgspec.Struct):
-    """All that a store process is told. `summary` names the type of what `commit` gets, as "module:class"."""
-
-    worker: bytes
-    keys: dict[str, list[str]]
-    eaches: dict[str, list[bool]]
-    summary: str
-
-
-class Order(msgspec.Struct, omit_defaults=True):
-    """One thing to do: `stage`, `feed`, `changes`, `finish`, `commit`, `abort` or `only`, with what it needs."""
-
-    what: str
-    pages: list[ResultPage] = []
-    data: bytes = b""
-    place: int = 0
-    places: list[int] = []
-    reason: str = ""
-
-
-class Done(msgspec.Struct, omit_defaults=True):
-    """What came of it. `failed`: why a store could not; `seconds`: spent in each plugin's hooks so far."""
-
-    staged: Staged | None = None
-    failed: str | None = None
-    seconds: dict[str, float] = {}
-
-
 _encode: Final = msgspec.msgpack.Encoder().encode
-_order: Final = msgspec.msgpack.Decoder(Order).decode
 _done: Final = msgspec.msgpack.Decoder(Done).decode
-
-
-# --- in the parent ---------------------------------------------------------------------------------------------------
 
 
 class StoreProcess:
@@ -137,63 +99,3 @@ class StoreProcess:
         if done.failed is not None:
             raise StorageError(done.failed)
         return done
-
-
-# --- in the store process --------------------------------------------------------------------------------------------
-
-
-def start(setup: bytes) -> Callable[[Any], bytes]:
-    """What a store process does with an order: from an `Order` to a `Done`, both as msgpack. Raises ConfigError."""
-    plan = msgspec.msgpack.decode(setup, type=StoreSetup)
-    _, host = plan_and_host(plan.worker)
-    for store in host.stores:
-        store.note(partial(_noted, store.name))
-    module, _, name = plan.summary.partition(":")
-    clerk = Clerk(
-        Stager(host.stores, single=host.single_chain(), keys=plan.keys, eaches=plan.eaches, run=host.run.id),
-        getattr(import_module(module), name),
-        host.spent,
-    )
-    return lambda order: _encode(clerk.do(_order(order)))
-
-
-def _noted(plugin: str, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    return noted(call, notes.here(), notes.label(plugin, hook))
-
-
-class Clerk:
-    """Does what the parent orders."""
-
-    def __init__(self, stager: Stager, summary: type[Any], spent: Callable[[], dict[str, float]]) -> None:
-        self._stager = stager
-        self._summary = summary
-        self._spent = spent
-
-    def do(self, order: Order) -> Done:
-        """One order."""
-        done = Done()
-        try:
-            done.staged = self._do(order)
-        except StorageError as error:
-            done.failed = str(error)
-        done.seconds = self._spent()
-        return done
-
-    def _do(self, order: Order) -> Staged | None:
-        stager = self._stager
-        if order.what == "stage":
-            return stager.stage(order.pages)
-        if order.what == "feed":
-            stager.feed_again(order.data)
-        elif order.what == "changes":
-            stager.feed_changes(order.data)
-        elif order.what == "finish":
-            stager.finish()
-        elif order.what == "commit":
-            stager.commit(order.place, msgspec.json.decode(order.data, type=self._summary))
-        elif order.what == "abort":
-            for place in order.places:
-                stager.stores[place].abort(order.reason)
-        else:
-            self._stager = stager.only([stager.stores[place] for place in order.places])
-        return None

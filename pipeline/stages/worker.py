@@ -20,16 +20,14 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from pipeline import logs
-from pipeline.crawl.scope import Normaliser
 from pipeline.errors import ConfigError, Mark, Problem
-from pipeline.model import Fault, PackedPage, PageJob, PageResult
+from pipeline.model import MAX_BODY, Fault, PackedPage, PageJob, PageResult
 from pipeline.packing import pack, unpack_job
 from pipeline.stages.faults import describe, short
 from pipeline.stages.host import Host, Use
-from pipeline.stages.jobs import MAX_BODY, RuleBook
 from pipeline.stages.loading import Catalogue, Point
-from pipeline.stages.page import RunInfo
 from pipeline.stages.places import KeyPath, Locate, key_text
+from pipeline.stages.runinfo import RunInfo
 from pipeline.workers import notes
 
 JOB: Final = "pipeline.stages.worker:start"
@@ -143,6 +141,9 @@ class WorkerSetup(msgspec.Struct):
 
 def start(setup: bytes) -> Callable[[Any], bytes]:
     """What a worker process does with a page: from a PageJob to a PackedPage, both as msgpack. Raises ConfigError."""
+    from pipeline.crawl.scope import Normaliser  # noqa: PLC0415 - not for the store process, which starts from here too
+    from pipeline.stages.links import RuleBook  # noqa: PLC0415
+
     plan, host = plan_and_host(setup)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))

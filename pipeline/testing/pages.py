@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.stages.css import Parser
-from pipeline.stages.page import Page, RunInfo
+from pipeline.stages.page import Page
+from pipeline.stages.runinfo import RunInfo
 
 URL = "http://site.test/"
 

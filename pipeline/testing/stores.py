@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 
 from pipeline.model import Item
 from pipeline.stages.chains import adapt
-from pipeline.stages.page import RunInfo
+from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.stores import BoundStore
 from pipeline.stages.validate import hooks_of
 from pipeline.testing.pages import make_run

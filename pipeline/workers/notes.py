@@ -11,7 +11,6 @@ import faulthandler
 import mmap
 import os
 import signal
-import tempfile
 from typing import Final, NamedTuple
 
 LABEL: Final = 256  # bytes
@@ -35,6 +34,8 @@ def create() -> int:
     if hasattr(os, "memfd_create"):
         notes = os.memfd_create("hookline-worker")
     else:
+        import tempfile  # noqa: PLC0415 - 7 ms, where it is needed at all
+
         with tempfile.TemporaryFile() as file:
             notes = os.dup(file.fileno())
     os.ftruncate(notes, _TRACE)
