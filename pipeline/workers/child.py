@@ -69,6 +69,7 @@ def main() -> NoReturn:
     die_with_parent(parent)
     sys.stdout = sys.stderr
     _spare_the_parent()
+    collector.relax()
     channel = Channel(given)
     notes.open_in_child(shared)
     guard = Guard()  # before anything of a plugin is imported: its signal handlers must be ours
