@@ -1,84 +1,76 @@
 """From the bytes of a body to text: which encoding, and decoding that never fails.
 
 Order (WHATWG HTML, "determining the character encoding"): byte order mark, charset of the HTTP header, declaration in
-the first 1024 bytes, else UTF-8 where the bytes are valid UTF-8, else windows-1252. Knows nothing of pages or trees.
+the markup, else UTF-8 where the bytes are valid UTF-8, else a declaration that is misspelt, which browsers do not take
+(`httpequiv=`, `< meta`), else windows-1252. Knows nothing of pages or trees.
 
-Labels are resolved the WHATWG way by w3lib (`iso-8859-1` is windows-1252, `gb2312` is gb18030). A label that names no
-text encoding (`base64`, `idna`) is treated as absent: a page cannot fail its own parse by choosing one.
+A label that names no text encoding (`base64`, `idna`) is treated as absent: a page cannot fail its own parse by
+choosing one.
 """
 
 from __future__ import annotations
 
-import codecs
+import re
 from typing import Final
 
-from w3lib.encoding import (
-    html_body_declared_encoding,
-    http_content_type_encoding,
-    read_bom,
-    resolve_encoding,
-    to_unicode,
-)
+from w3lib.encoding import html_body_declared_encoding, read_bom
 
-PRESCAN: Final = 1024  # bytes
+from pipeline.stages.decoding import is_label, known, read
+from pipeline.stages.prescan import meta_label, xml_label
+
 FALLBACK: Final = "cp1252"
-# Codecs that Python counts as text encodings and that no page may choose: they are transforms, or always raise.
-_NOT_FOR_PAGES: Final = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"})
+_XML: Final = re.compile(r"\s*(?:text/xml|application/xml|[^;]*\+xml)\s*(?:;|$)", re.IGNORECASE)
+# A parameter, or what is stepped over: a comma, behind which another field of the same name begins, and quoted text.
+_PARAMETER: Final = re.compile(r';[ \t]*([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,\s]*))|,|"(?:[^"\\]|\\.)*"')
+_LONGEST: Final = 1024  # characters of a Content-Type that are looked at
+_WIDE: Final = {b"<\0?\0x\0": "utf-16-le", b"\0<\0?\0x": "utf-16-be"}  # XML that begins so can be nothing else
 
 
 def decode(body: bytes, content_type: str | None = None) -> tuple[str, str]:
     """The text of a body and the name of the Python codec that was used. Broken sequences become U+FFFD."""
     mark, bom = read_bom(body)
     if mark is not None and bom is not None:
-        return to_unicode(body[len(bom) :], mark), mark
-    name = _usable(http_content_type_encoding(content_type)) or declared(body)
+        return read(body[len(bom) :], mark), mark
+    name = of_header(content_type) or declared(body, xml=bool(content_type and _XML.match(content_type)))
     if name is not None and name != "utf-8":
-        return _decode_as(body, name), name
+        return read(body, name), name
     try:
         return body.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        name = name or FALLBACK
-        return _decode_as(body, name), name
+        name = name or _sloppy(body) or FALLBACK
+        return read(body, name), name
 
 
-def declared(body: bytes) -> str | None:
-    """The encoding that the markup declares for itself (`meta`, `<?xml encoding?>`), as a Python codec name."""
-    name = _usable(html_body_declared_encoding(body[:PRESCAN]))
-    if name is None:
+def of_header(content_type: str | None) -> str | None:
+    """The encoding that a Content-Type names, as a Python codec name. The first `charset` that is a label counts."""
+    if not content_type or "charset" not in content_type.lower():
+        return None
+    for found in _PARAMETER.finditer(content_type[:_LONGEST]):
+        if found[0] == ",":
+            return None
+        if found[1] and found[1].lower() == "charset":
+            label = found[2] if found[2] is not None else found[3]
+            if is_label(label):
+                return known(label)
+    return None
+
+
+def declared(body: bytes, *, xml: bool = False) -> str | None:
+    """The encoding that the markup declares for itself (`meta`, `<?xml encoding?>`), as a Python codec name.
+
+    Of a page that is both, `meta` counts; in `xml` there is no such thing.
+    """
+    if (wide := _WIDE.get(body[:6])) is not None:
+        return wide
+    label = None if xml else meta_label(body, lambda label: known(label) is not None)
+    if label is None:
+        label = xml_label(body)
+    if label is None or (name := known(label)) is None:
         return None
     # Whoever could read the declaration byte by byte is not reading UTF-16 (WHATWG HTML, prescan, last steps).
     return "utf-8" if name.startswith(("utf-16", "utf-32")) else name
 
 
-def known(label: str) -> str | None:
-    """The Python codec for an encoding label, or None if no page may be in it."""
-    return _usable(resolve_encoding(label))
-
-
-def _usable(name: str | None) -> str | None:
-    if name is None or name in _NOT_FOR_PAGES:
-        return None
-    info = codecs.lookup(name)
-    # Codecs such as base64 and rot13 turn bytes into bytes or text into text; bytes.decode refuses them.
-    return name if getattr(info, "_is_text_encoding", True) else None
-
-
-def _decode_as(body: bytes, name: str) -> str:
-    if name == FALLBACK:
-        return _windows_1252(body)
-    if name in {"utf-16", "utf-32"}:
-        name += "-le"
-    return to_unicode(body, name)
-
-
-def _windows_1252(body: bytes) -> str:
-    """windows-1252 as in WHATWG Encoding: the five bytes that Python's table leaves out are C1 controls."""
-    try:
-        return body.decode(FALLBACK)
-    except UnicodeDecodeError:
-        return body.decode("latin-1").translate(_C1)
-
-
-_C1: Final = {
-    byte: bytes((byte,)).decode(FALLBACK) for byte in range(0x80, 0xA0) if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
-}
+def _sloppy(body: bytes) -> str | None:
+    name = html_body_declared_encoding(body)
+    return known(name) if name else None

@@ -17,7 +17,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Parser, Selector, check_selector, compiled, split_pseudo
-from pipeline.stages.encoding import decode, known
+from pipeline.stages.decoding import known
+from pipeline.stages.encoding import decode
 from pipeline.stages.nesting import flattened
 from pipeline.stages.nodes import top_nodes
 
