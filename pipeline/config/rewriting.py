@@ -142,19 +142,24 @@ def _edited(text: str, edits: Iterable[Edit]) -> str:
 
 
 def _plain(data: Any) -> Any:
-    """Nested dicts and lists of plain values."""
+    """Nested dicts and lists of plain values. Raises CannotRewriteError for a key that no config may have."""
     if isinstance(data, Mapping):
+        if any("${" in str(key) for key in data):
+            raise CannotRewriteError("a key has `${` in it, which stands in values only")
         return {str(key): _plain(value) for key, value in data.items()}
     return [_plain(value) for value in data] if isinstance(data, list) else data
 
 
 def _read_back(data: Any) -> Any:
     """As it is once it has been written and read."""
-    return plain(to_data(tree)) if (tree := read_tree(dump(_plain(data)), "")[0]) is not None else {}
+    return _data(dump(_plain(data)))
 
 
 def _data(text: str) -> Any:
-    tree, _ = read_tree(text, "")
+    """What a text says. Raises ConfigError, also for what does not hinder reading on but is no good config."""
+    tree, problems = read_tree(text, "")
+    if problems:
+        raise ConfigError(problems)
     return plain(to_data(tree)) if tree is not None else {}
 
 

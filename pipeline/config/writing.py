@@ -10,6 +10,7 @@ import yaml
 
 from pipeline.config.nodes import resolve
 
+_BREAKS = re.compile("[\x85\u2028\u2029]")  # YAML 1.1 breaks lines at these, unless they are escaped
 _LINE = 90  # characters of a collection that stands in one line
 
 
@@ -50,7 +51,9 @@ def _depth(value: Any) -> int:
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
     text = value if isinstance(value, Raw) else value.replace("${", "$${")
     style = None
-    if "\n" in text:
+    if _BREAKS.search(text):
+        style = '"'
+    elif "\n" in text:
         style = '"' if re.search(r"[^\S\n]\n|^\s|[^\n]\n\n+\Z|\r", text) else "|"
     elif not isinstance(resolve(text), str):
         style = "'"
@@ -83,8 +86,9 @@ def dump_line(data: Any) -> str:
 
 
 def _number(dumper: yaml.SafeDumper, value: Decimal) -> yaml.Node:
-    """With its digits: 12.50 stays 12.50."""
-    return dumper.represent_scalar("tag:yaml.org,2002:float", f"{value:f}")
+    """With its digits: 12.50 stays 12.50. A whole one is an integer to YAML, which would else put a tag before it."""
+    text = f"{value:f}"
+    return dumper.represent_scalar(f"tag:yaml.org,2002:{'float' if '.' in text else 'int'}", text)
 
 
 for _kind in (_Dumper, _FlowDumper):

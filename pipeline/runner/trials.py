@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from pipeline.stages.loading import nearest
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
+SURPLUS: Final = 3  # items that nobody expects, of those that are shown
 SUFFIXES = {
     **dict.fromkeys((".html", ".htm"), "text/html"),
     ".json": "application/json",
@@ -60,15 +61,21 @@ def unfit_tests(loaded: Loaded) -> list[Problem]:
         path: KeyPath = ("tests", number, "fixture")
         file = loaded.resolve(path, test.fixture)
         if not file.is_file():
-            there = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
-            hint = nearest(file.name, there) or "hookline try --save-fixture saves a page"
-            message = f"expected a file, found none at {file}"
-            found.append(Problem(loaded.locate(path), key_text(path), message, hint))
+            found.append(Problem(loaded.locate(path), key_text(path), *_no_fixture(file)))
         if test.page is None and book.rule_for(book.target(test.url).url) is None:
             path = ("tests", number, "url")
             message = "expected a URL that some page rule matches, found one that none does"
             found.append(Problem(loaded.locate(path), key_text(path), message, "name one with 'page:'"))
     return found
+
+
+def _no_fixture(file: Path) -> tuple[str, str]:
+    """What is wrong with a fixture that is no file, and what to do."""
+    if file.is_dir():
+        return f"expected a file, found a folder at {file}", "name the saved page in it"
+    there = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
+    hint = nearest(file.name, there) or "hookline try --save-fixture saves a page"
+    return f"expected a file, found none at {file}", hint
 
 
 def run_trials(loaded: Loaded, host: Host) -> Iterator[Trial]:
@@ -135,9 +142,12 @@ class _Case:
                     yield self._at((*path, number, name), f"{where}, found {shown(got[name])}")
         for number, want in enumerate(wanted[len(found) :], len(found)):
             yield self._at((*path, number), f"{kind} {number + 1}: expected {shown(want)}, found nothing")
-        for number, got in enumerate(found[len(wanted) :], len(wanted)):
+        surplus = found[len(wanted) :]
+        for number, got in enumerate(surplus[:SURPLUS], len(wanted)):
             names = list(dict.fromkeys(name for want in wanted for name in want)) or list(got)
             yield self._at(path, f"{kind} {number + 1}: not expected: {shown({n: got.get(n) for n in names})}")
+        if len(surplus) > SURPLUS:
+            yield self._at(path, f"{kind} {len(wanted) + SURPLUS + 1} to {len(found)}: not expected")
 
 
 def items_of(host: Host, job: PageJob, result: PageResult) -> dict[str, list[dict[str, Any]]]:

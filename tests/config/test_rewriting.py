@@ -6,9 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.config.nodes import plain, to_data
 from pipeline.config.rewriting import CannotRewriteError, with_expectations, with_test
+from pipeline.config.writing import dump, dump_line
 from pipeline.config.yaml12 import read_tree
 
 NEW = {"book": [{"upc": "a89", "price": Decimal("12.50")}, {"upc": "b1", "price": None}]}
@@ -114,3 +117,42 @@ def test_a_test_is_added(text: str) -> None:
 def test_no_test_is_added_where_that_is_not_plain(text: str) -> None:
     with pytest.raises(CannotRewriteError):
         with_test(text, TEST)
+
+
+# --- data as YAML ----------------------------------------------------------------------------------------------------
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+VALUES |= st.decimals(allow_nan=False, allow_infinity=False)
+TREES = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def as_read(value: Any) -> Any:
+    """A value as the config's reader gives it back, before `${NAME}` is put in."""
+    if isinstance(value, dict):
+        return {as_read(name): as_read(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [as_read(inner) for inner in value]
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    return float(value) if isinstance(value, Decimal) else value
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "b"]), TREES, min_size=1))
+def test_whatever_an_item_holds_is_read_back_as_it_was(values: dict[str, Any]) -> None:
+    assert data(dump(values)) == data(dump_line(values)) == as_read(values)
+
+
+def test_whole_decimals_and_odd_line_breaks_are_written_so_that_they_are_read() -> None:
+    text = with_expectations(BLOCK, {0: {"book": [{"price": Decimal(0), "upc": "a\x85b\u2028c"}]}})
+    assert "price: 0," in text
+    assert data(text)["tests"][0]["expect"] == {"book": [{"price": 0, "upc": "a\x85b\u2028c"}]}
+
+
+def test_a_key_that_no_config_may_have_is_not_written() -> None:
+    with pytest.raises(CannotRewriteError, match="a key has"):
+        with_test(BLOCK, {"expect": {"book": [{"more": {"${A}": 1}}]}})

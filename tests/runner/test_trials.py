@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config.loader import load
 from pipeline.config.nodes import Float, Int
+from pipeline.errors import ConfigError
 from pipeline.runner.build import new_run
 from pipeline.runner.plugging import load_host
 from pipeline.runner.trials import Trial, run_trials, same, unfit_tests, updated
@@ -68,11 +69,22 @@ SAID: list[tuple[str, list[str]]] = [
     ),
     ("{book: [{by: Ann}, {by: Ann}]}, carry: {by: Ann}", []),
 ]
+MANY = "<ul>" + "".join(f"<li><b>{name}</b></li>" for name in "ABCDEF") + "</ul>"
 
 
 @pytest.mark.parametrize(("expect", "lines"), SAID, ids=[case[0] for case in SAID])
 def test_what_differs_is_said(expect: str, lines: list[str], tmp_path: Path) -> None:
     assert said(tmp_path, expect) == lines
+
+
+def test_of_many_items_that_nobody_expects_a_few_are_shown(tmp_path: Path) -> None:
+    test = "{url: 'https://a.example/list/1', fixture: page.html, expect: {book: [{title: A}]}}"
+    told = [one.text for one in trials(tmp_path, test, MANY)[0].differences]
+    assert told == [
+        "book: expected 1 item, found 6",
+        *[f'book {n}: not expected: {{"title":"{name}"}}' for n, name in ((2, "B"), (3, "C"), (4, "D"))],
+        "book 5 to 6: not expected",
+    ]
 
 
 def test_a_difference_stands_where_it_is_expected(tmp_path: Path) -> None:
@@ -146,10 +158,41 @@ MISTAKES = [
 ]
 
 
+OBJECTS = """
+name: shop
+seeds: [https://a.example/]
+pages:
+  list:
+    items:
+      - {fields: {by: {fields: {name: b, at: {fields: {town: i}}}}, all: {css: li, fields: {a: b}, many: true}}}
+tests:
+  - {url: 'https://a.example/', fixture: page.html, expect: {item: [%s]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("item", "key", "message"),
+    [
+        ("{by: {nam: x}}", "by.nam", "expected a field of by, found 'nam'; did you mean 'name'?"),
+        ("{by: {at: {twon: x}}}", "by.at.twon", "expected a field of at, found 'twon'; did you mean 'town'?"),
+        ("{all: [{a: x}, {b: x}]}", "all.1.b", "expected a field of all, found 'b'; there are: a"),
+        ("{by: {name: x, at: {town: y}}, all: [{a: x}, null]}", "", ""),
+    ],
+)
+def test_a_misspelt_name_within_an_object_is_an_error(item: str, key: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(OBJECTS % item, encoding="utf-8")
+    if not message:
+        assert load(file)
+        return
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    [problem] = caught.value.problems
+    assert str(problem).endswith(f": tests.0.expect.item.0.{key}: {message}")
+
+
 @pytest.mark.parametrize(("test", "message"), MISTAKES)
 def test_a_misspelt_expectation_is_an_error_with_its_place(test: str, message: str, tmp_path: Path) -> None:
-    from pipeline.errors import ConfigError
-
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
     file = tmp_path / "shop.yaml"
     text = CONFIG + f"tests:\n  - {{url: 'https://a.example/list/1', {test}}}\n"
@@ -169,6 +212,11 @@ def test_a_misspelt_expectation_is_an_error_with_its_place(test: str, message: s
             "url: 'https://a.example/list/1', fixture: pag.html",
             "expected a file, found none at",
             "did you mean 'page.html'?",
+        ),
+        (
+            "url: 'https://a.example/list/1', fixture: .",
+            "expected a file, found a folder at",
+            "name the saved page in it",
         ),
         (
             "url: 'https://a.example/x', fixture: page.html",
