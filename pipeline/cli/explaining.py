@@ -16,19 +16,23 @@ import msgspec
 from pipeline.logs import printable
 from pipeline.model import Explained
 
-NARROW = 60  # columns below which nothing gets any shorter
+NARROW = 30  # columns below which nothing gets any shorter
 LONGEST = 500  # characters of a line off a terminal
 VALUE = 60  # characters of one value
-NAME = 18  # columns for the name of a field; longer ones move the rest of their line
+NAME, WIDEST = 16, 28  # columns for the names of fields: at least, at most; longer ones move the rest of their line
 
 
 class Line(NamedTuple):
-    """A line before it is wrapped: `hang` columns are left free below its beginning."""
+    """A line before it is wrapped: `hang` columns are left free below its beginning.
+
+    `tail` follows the text in the same line if there is room for it, else it begins a line of its own.
+    """
 
     indent: int
     text: str
     style: str = ""
     hang: int = 2
+    tail: str = ""
 
 
 class Link(NamedTuple):
@@ -39,9 +43,19 @@ class Link(NamedTuple):
     refusal: str
 
 
-def explanation(head: str, told: Sequence[Explained], links: Sequence[Link], notes: Iterable[str]) -> Iterator[Line]:
+class Head(NamedTuple):
+    """The page: its URL, status and Content-Type, the bytes of its body, its page rule."""
+
+    url: str
+    status: int | None
+    kind: str
+    size: int
+    rule: str
+
+
+def explanation(head: Head, told: Sequence[Explained], links: Sequence[Link], notes: Iterable[str]) -> Iterator[Line]:
     """The whole screen, as lines."""
-    yield Line(0, head, "bold", 2)
+    yield Line(0, f"{head.url}:", "bold", 2, f"{head.status}, {head.kind}, {head.size:,} bytes, page rule {head.rule}")
     for note in notes:
         yield Line(0, note, "note")
     for one in told:
@@ -62,24 +76,32 @@ def _rule(one: Explained) -> Iterator[Line]:
     yield from _details(one, 2)
     if one.kind == "follow" and one.values:
         yield from (Line(2, str(url), "link", 4) for url in one.values)
+        if one.hits > len(one.values):
+            yield Line(2, f"... and {one.hits - len(one.values)} more", "dim")
+    width = min(max([NAME, *(_width(part) for part in one.parts)]), WIDEST)
     for part in one.parts:
-        yield from _field(part, 2)
+        yield from _field(part, 2, width)
+
+
+def _width(one: Explained) -> int:
+    """The columns that the name of a field and those of its parts take."""
+    return max([len(one.name), *(_width(part) + 4 for part in one.parts)])
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def _field(one: Explained, indent: int) -> Iterator[Line]:
+def _field(one: Explained, indent: int, width: int) -> Iterator[Line]:
     mark = "ok" if one.hits == one.records else "some" if one.hits else "none"
     share = f"{one.hits}/{one.records}"
     more = f" ({one.found} matches)" if one.found > max(one.hits, 1) else ""
-    yield Line(indent, f"{mark:<4} {one.name:<{NAME - indent}} {share:>7}  {one.asked}{more}", mark, NAME + 15)
+    yield Line(indent, f"{mark:<4} {one.name:<{width}} {share:>7}", mark, 5, f"{one.asked}{more}")
     if one.values:
         yield Line(indent + 5, _values(one.values), "values")
     yield from _details(one, indent + 5)
     for part in one.parts:
-        yield from _field(part, indent + 4)
+        yield from _field(part, indent + 4, width - 4)
 
 
 def _details(one: Explained, indent: int) -> Iterator[Line]:
@@ -122,7 +144,7 @@ def show(lines: Iterable[Line]) -> None:
     console = Console(highlight=False)
     for line in lines:
         if not console.is_terminal:
-            console.print(Text(" " * line.indent + printable(line.text, LONGEST)), soft_wrap=True)
+            console.print(Text(" " * line.indent + printable(_in_one(line), LONGEST)), soft_wrap=True)
             continue
         for number, text in enumerate(wrapped(line, max(console.width, NARROW))):
             shown = Text(text, _WHOLE.get(line.style, ""))
@@ -131,6 +153,11 @@ def show(lines: Iterable[Line]) -> None:
             if line.style == "miss":
                 shown.highlight_regex(r"`[^`]+`", "bold cyan")
             console.print(shown, soft_wrap=True)
+
+
+def _in_one(line: Line) -> str:
+    gap = "  " if line.style in _MARK else " "
+    return f"{line.text}{gap}{line.tail}" if line.tail else line.text
 
 
 _MARK = {"ok": "bold green", "some": "bold yellow", "none": "bold red"}
@@ -142,7 +169,10 @@ _HELD = "\x00"  # stands for a space at which no line is broken
 def wrapped(line: Line, width: int) -> list[str]:
     """The line in pieces that fit the width; words are never cut, a value of many words ends with an ellipsis."""
     room = width - line.indent
-    text = printable(line.text, 10_000)
+    if line.tail and len(whole := _in_one(line)) > room:
+        below = Line(line.indent + line.hang, line.tail, hang=4)
+        return [*wrapped(line._replace(tail=""), width), *wrapped(below, width)]
+    text = printable(whole if line.tail else line.text, 10_000)
     if line.style == "values":
         return [" " * line.indent + _fitting(text.split(" | "), room)]
     if line.style == "element":

@@ -18,4 +18,5 @@ def prompt(page: Page) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415 - line editing, where there is one
     names = {"page": page, "css": page.css, "xpath": page.xpath, "pipeline": pipeline}
-    code.interact(banner=f"{page.url} ({page.status}, {page.kind})\n{_HELP}", local=names, exitmsg="")
+    with contextlib.suppress(SystemExit):  # `exit()` ends the prompt, not with a code that says something of the page
+        code.interact(banner=f"{page.url} ({page.status}, {page.kind})\n{_HELP}", local=names, exitmsg="")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from pipeline.cli.explaining import Link, explanation, show
+from pipeline.cli.explaining import Head, Link, explanation, show
 from pipeline.cli.output import print_items
 from pipeline.cli.overrides import parse_overrides, set_option
 from pipeline.cli.prompt import prompt
@@ -67,7 +68,7 @@ def try_page(
     if request.page is None:
         known = ", ".join(loaded.config.rules())
         raise ConfigError([Problem(None, url, "no page rule fits this URL", f"name one with --page: {known}")])
-    if field is not None and explain:
+    if field is not None and (explain or not _may_add_fields(loaded)):
         _known_field(loaded, request.page, field)
     fetched = _fetch(loaded, host, request)
     if fetched.outcome != "fetched" or fetched.body is None:
@@ -77,6 +78,8 @@ def try_page(
     with host.stdout_guard():
         result = runner(job)
         told = host.explain(runner.page(job)) if explain and result.fault is None else []
+    if field is not None and not explain and result.items:
+        _known_field(loaded, request.page, field, {name for record in result.items for name in record.fields})
     if explain:
         _explain(loaded, fetched, request.page, result, _only(told, field))
     else:
@@ -95,11 +98,16 @@ def _fetch(loaded: Loaded, host: Host, request: Request) -> Fetched:
         return client.fetch([request])[0]
 
 
-def _known_field(loaded: Loaded, rule: str, field: str) -> None:
-    """Refuse a name that no item rule or follow of the page rule has."""
+def _may_add_fields(loaded: Loaded) -> bool:
+    return bool(loaded.config.plugins or loaded.config.parse or loaded.config.filter)
+
+
+def _known_field(loaded: Loaded, rule: str, field: str, more: Collection[str] = ()) -> None:
+    """Refuse a name that no item rule or follow of the page rule has, nor an item of the page (`more`)."""
     entries = loaded.config.rules()[rule]
     names = [name for one in entries.get("items") or () for name in one.get("fields") or ()]
     names += [name for one in entries.get("follow") or () if isinstance(one, dict) for name in one.get("carry") or ()]
+    names = list(dict.fromkeys([*names, *more]))
     if field not in names:
         hint = nearest(field, names) or f"there are: {', '.join(names) or 'none'}"
         raise ConfigError([Problem(None, "--field", f"page rule {rule} has no field {field!r}", hint)])
@@ -116,7 +124,7 @@ def _only(told: list[Explained], field: str | None) -> list[Explained]:
 
 def _explain(loaded: Loaded, fetched: Fetched, rule: str, result: PageResult, told: list[Explained]) -> None:
     kind = next((value for name, value in fetched.headers if name.lower() == "content-type"), "no Content-Type")
-    head = f"{fetched.final_url}: {fetched.status}, {kind}, {len(fetched.body or b''):,} bytes, page rule {rule}"
+    head = Head(fetched.final_url, fetched.status, kind, len(fetched.body or b""), rule)
     scope = make_scope(loaded.config, own_seeds(loaded))
     links = []
     for request in unpack_links(pack(result).links):

@@ -18,7 +18,12 @@ from pipeline import Element
 Ask = Callable[[str], Sequence[Element]]
 
 _NEAR = 0.55  # as difflib counts: `prize_color` and `price_color` are 0.91, `title` and `titel` 0.8
+_CLOSE = 0.8  # for a name of another kind: a tag that is spelt like a class
+_SAME = 1.0
 _FEW = 4
+_TEXT = 80  # characters of a text that may be meant
+_CONTAINS = re.compile(r""":(?:-soup-)?contains(?:-own)?\(\s*(["']?)(?P<text>.*?)\1\s*\)""", re.DOTALL)
+_PLACES = {"": "within", ">": "directly within", "+": "right behind", "~": "behind"}
 _ATTRIBUTE = re.compile(r"""\[\s*([-\w:]+)\s*(?:([~|^$*]?=)\s*["']?(.*?)["']?\s*[is]?\s*)?\]""", re.DOTALL)
 
 
@@ -36,6 +41,20 @@ class Compound(NamedTuple):
     def joined(self) -> str:
         """The compound behind its combinator."""
         return f"{self.combinator.strip()} ".lstrip() + self.text if self.combinator else self.text
+
+
+class _Looser(NamedTuple):
+    """A combinator that reaches further than another: where, and what to write."""
+
+    combinator: str
+    place: str
+    advice: str
+
+
+_LOOSER = {
+    ">": _Looser(" ", "not as a child, but further down", "leave out the `>`"),
+    "+": _Looser(" ~ ", "not right behind, but further on", "write `~`"),
+}
 
 
 def misses(css: str, ask: Ask, ask_page: Ask) -> list[str]:
@@ -68,7 +87,6 @@ class _Miss:
         return good
 
     def lines(self) -> list[str]:
-        whole = text_of(self.compounds)
         if self.good == len(self.compounds):
             return []
         failing = text_of(self.compounds[: self.good + 1])
@@ -77,33 +95,41 @@ class _Miss:
             number = len(self.ask(self.prefix))
             before = f"matches {number}" if number else "is there (the record, or around it)"
             head = f"`{self.prefix}` {before}, `{failing}` nothing"
-        told = [head, *self._combinator(), *self._inside()]
-        outside = self.ask_page(whole)
+        outside = self.ask_page(text_of(self.compounds))
         if outside:
-            told += [f"outside of the records it matches {len(outside)}:", snippet(outside[0])]
-        return told
+            return [head, f"outside of the records it matches {len(outside)}:", snippet(outside[0])]
+        return [head, *(list(self._combinator()) or list(self._elsewhere()) or self._inside())]
 
     def _combinator(self) -> Iterator[str]:
-        sign = self.failing.combinator.strip()
-        if not sign:
+        """The failing compound is there, and a looser combinator would reach it."""
+        looser = _LOOSER.get(self.failing.combinator.strip())
+        if looser is None or not self.prefix:
             return
-        found = self.ask(f"{self.prefix} {self.failing.text}") if self.prefix and sign == ">" else []
+        found = self.ask(f"{self.prefix}{looser.combinator}{self.failing.text}")
         if found:
-            yield f"not as a child, but further down it matches {len(found)}: leave out the `>`"
+            yield f"{looser.place} it matches {len(found)}: {looser.advice}"
+            yield snippet(found[0])
+
+    def _elsewhere(self) -> Iterator[str]:
+        """The failing compound is there, but in no place to which its combinator leads."""
+        found = self.ask(self.failing.text) if self.prefix else []
+        if found:
+            where = _PLACES[self.failing.combinator.strip()]
+            yield f"`{self.failing.text}` matches {len(found)}, but not {where} `{self.prefix}`:"
+            yield snippet(found[0])
 
     def _under(self, simple: str) -> str:
         """The simple selector in the place of the failing compound."""
         before = f"{self.prefix}{self.failing.combinator}" if self.prefix else ""
         return f"{before}{simple}"
 
-    def _inside(self) -> Iterator[str]:
+    def _inside(self) -> list[str]:
         simples = self.failing.simples
         culprits = [one for one in simples if not self._matches(one)]
         if not culprits:
-            yield from self._together(simples)
+            return list(self._together(simples))
         pool = self._pool()
-        for one in culprits:
-            yield from self._near(one, pool)
+        return [line for one in culprits for line in self._near(one, pool)]
 
     def _matches(self, simple: str) -> int:
         text = simple if simple[0] not in ":" else f"*{simple}"
@@ -111,12 +137,21 @@ class _Miss:
 
     def _together(self, simples: list[str]) -> Iterator[str]:
         """Each part matches, but not all of them on one element."""
-        for number, one in enumerate(simples):
-            rest = "".join([*simples[:number], *simples[number + 1 :]])
-            found = self.ask(self._under(rest)) if rest else []
-            if found:
-                yield f"without `{one}` it matches {len(found)}:"
-                yield snippet(found[0])
+        for one in simples:
+            yield from self._without(one)
+
+    def _without(self, simple: str) -> Iterator[str]:
+        """What the failing compound matches if one of its parts is left out."""
+        found = self._rest(simple)
+        if found:
+            yield f"without `{simple}` it matches {len(found)}:"
+            yield snippet(found[0])
+
+    def _rest(self, simple: str) -> Sequence[Element]:
+        simples = list(self.failing.simples)
+        simples.remove(simple)
+        rest = "".join(simples)
+        return self.ask(self._under(rest)) if rest and not rest.startswith("::") else []
 
     def _pool(self) -> Sequence[Element]:
         """What stands where the failing compound looks; anywhere where nothing does."""
@@ -127,36 +162,52 @@ class _Miss:
             yield from _near_attribute(simple, self._alike(pool))
             return
         if simple[0] == ":":
-            yield from self._together(self.failing.simples) if len(self.failing.simples) > 1 else ()
+            yield from _near_text(simple, self._rest(simple)) or self._without(simple)
             return
         kind, name = (simple[0], simple[1:]) if simple[0] in ".#" else ("", simple)
-        yield from self._near_name(kind, name, pool)
+        told = _near_name(kind, name, pool) or [*self._without(simple), *self._on_page(kind + name)]
+        yield from told or [_known(kind, pool)]
 
     def _alike(self, pool: Sequence[Element]) -> Sequence[Element]:
         """Of the pool the elements with the tag that is asked for, if there are any."""
         tag = self.failing.simples[0]
         return [one for one in pool if one.tag == tag.lower()] or pool
 
-    def _near_name(self, kind: str, name: str, pool: Sequence[Element]) -> Iterator[str]:
-        counts = names_of(pool, kind)
+    def _on_page(self, simple: str) -> Iterator[str]:
+        found = self.ask_page(simple)
+        if found:
+            yield f"`{simple}` is on the page ({len(found)}), but not here:"
+            yield snippet(found[0])
+
+
+def _near_name(kind: str, name: str, pool: Sequence[Element]) -> list[str]:
+    """The class, id or tag that is spelt like the one that is not there; one of another kind if only that is alike."""
+    others = [other for other in ("", ".", "#") if other != kind]
+    for one, least in [*((other, _SAME) for other in others), (kind, _NEAR), *((other, _CLOSE) for other in others)]:
+        counts = names_of(pool, one)
         folded = {known.lower(): known for known in counts}
-        near = [folded[one] for one in get_close_matches(name.lower(), folded, 1, _NEAR)]
-        for one in near:
-            first = next(element for element in pool if one in own_names(element, kind))
-            yield f"did you mean `{kind}{one}`? It matches {counts[one]} here:"
-            yield snippet(first)
-        if near:
-            return
-        elsewhere = self.ask_page(kind + name)
-        if elsewhere:
-            yield f"`{kind}{name}` is on the page ({len(elsewhere)}), but not here:"
-            yield snippet(elsewhere[0])
-        alike = self._alike(pool)
-        what = {".": "classes", "#": "ids", "": "elements"}[kind]
-        own = names_of(alike, kind) if alike is not pool else Counter[str]()
-        known, tag = own or counts, f"{alike[0].tag} " if kind and own else ""
-        told = listed(f"{kind}{one} ({count})" for one, count in known.most_common(_FEW + 1))
-        yield f"{tag}{what} here: {told}" if told else f"there are no {what} here"
+        for found in get_close_matches(name.lower(), folded, 1, least):
+            known = folded[found]
+            first = next(element for element in pool if known in own_names(element, one))
+            return [f"did you mean `{one}{known}`? It matches {counts[known]} here:", snippet(first)]
+    return []
+
+
+def _near_text(pseudo: str, pool: Sequence[Element]) -> list[str]:
+    """Of `:-soup-contains("text")` the text that is most like it."""
+    match = _CONTAINS.match(pseudo)
+    if match is None:
+        return []
+    texts = {text.lower(): one for one in reversed(pool) if 0 < len(text := one.text) <= _TEXT}
+    near = get_close_matches(match["text"].lower(), texts, 1, _NEAR)
+    return [f'did you mean "{texts[near[0]].text}"?', snippet(texts[near[0]])] if near else []
+
+
+def _known(kind: str, pool: Sequence[Element]) -> str:
+    """What there is instead, commonest first."""
+    what = {".": "classes", "#": "ids", "": "elements"}[kind]
+    told = listed(f"{kind}{one} ({count})" for one, count in names_of(pool, kind).most_common(_FEW + 1))
+    return f"{what} here: {told}" if told else f"there are no {what} here"
 
 
 def _near_attribute(simple: str, pool: Sequence[Element]) -> Iterator[str]:
@@ -211,7 +262,7 @@ def snippet(element: Element) -> str:
 def cut(text: str, most: int = 40) -> str:
     """The text, shortened, between words where it has some."""
     text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 3].rsplit(" ", 1)[0] + "..."
+    return text if len(text) <= most else text[: most - 3].rsplit(" ", 1)[0].rstrip(" .") + "..."
 
 
 # --- taking a selector apart -----------------------------------------------------------------------------------------

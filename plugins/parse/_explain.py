@@ -78,9 +78,25 @@ def explain_field(field: Field, scopes: Scopes, kind: str = "field") -> Explaine
     told.values = _first_values(got)
     told.parts = _parts(field, scopes)
     told.steps = [*_made(field, scopes, shares, values), *_without(field, told.hits, scopes.size)]
-    if not any(raw not in (None, "") for share in shares for raw in share):
+    empty = [number for number, share in enumerate(shares) if not _has_any(share)]
+    if len(empty) == len(shares):
         told.misses = _field_misses(field, scopes, shares)
+    elif empty and kind == "field" and not isinstance(field.source, FirstOf | Join | Objects):
+        told.misses = _some_misses(field, scopes, shares, empty)
     return told
+
+
+def _has_any(raws: Raws) -> bool:
+    return any(raw not in (None, "") for raw in raws)
+
+
+def _some_misses(field: Field, scopes: Scopes, shares: Sequence[Raws], empty: Sequence[int]) -> list[str]:
+    """Of a field that some records do not have, why the first of those does not."""
+    first = empty[0]
+    told = _field_misses(field, scopes.at(first), [shares[first]], alone=True)
+    return (
+        [f"nothing in {len(empty)} of {scopes.size}; in the first of them, record {first + 1}:", *told] if told else []
+    )
 
 
 def asked(spec: Mapping[str, Any]) -> str:
@@ -207,27 +223,33 @@ def _parts(field: Field, scopes: Scopes) -> list[Explained]:
 # --- why nothing matched ---------------------------------------------------------------------------------------------
 
 
-def _field_misses(field: Field, scopes: Scopes, shares: Sequence[Raws]) -> list[str]:
+def _field_misses(field: Field, scopes: Scopes, shares: Sequence[Raws], *, alone: bool = False) -> list[str]:
+    """Why there is nothing; `alone`: in one record, while others have something."""
     source, reading = field.source, scopes.reading
     if isinstance(source, Css) and source.selector.pseudo == "attr" and any(shares):
         return [near_attributes(source.selector.arg or "", _found(source, scopes))]
     if isinstance(source, Css) and any(shares):
-        return ["what matches has no text:", snippet(_found(source, scopes)[0])]
+        return [_no_text(source, scopes), snippet(_found(source, scopes)[0])]
     if isinstance(source, FirstOf | Join):
         return []  # each part tells its own
     if field.spec.get("carry"):
         return [f"no link carried it here; {near(str(field.spec['carry']), reading.page.carry, 'carried are')}"]
-    return _misses_of(field.spec, scopes, reading)
+    return _misses_of(field.spec, scopes, reading, alone=alone)
+
+
+def _no_text(source: Css, scopes: Scopes) -> str:
+    own = source.selector.pseudo == "text" and any(one.text for one in _found(source, scopes))
+    return "what matches has no text of its own; without `::text` it has:" if own else "what matches has no text:"
 
 
 def _found(source: Css, scopes: Scopes) -> list[Element]:
     return [one for share in scopes.select(source.selector, False) for one in share]
 
 
-def _misses_of(spec: Mapping[str, Any], scopes: Scopes, reading: Reading) -> list[str]:
+def _misses_of(spec: Mapping[str, Any], scopes: Scopes, reading: Reading, *, alone: bool = False) -> list[str]:
     page = reading.page
     if spec.get("css") is not None:
-        return _css_misses(Selector(str(spec["css"])).css, scopes, reading)
+        return _css_misses(Selector(str(spec["css"])).css, scopes, reading, alone=alone)
     if spec.get("xpath") is not None:
         inside: Sequence[Element | None] = [None] if scopes.elements is None else scopes.elements
         return xpath_misses(str(spec["xpath"]), lambda text: _xpath(page, text, inside))
@@ -245,7 +267,7 @@ def _misses_of(spec: Mapping[str, Any], scopes: Scopes, reading: Reading) -> lis
     return _meta_misses(spec, reading)
 
 
-def _css_misses(css: str, scopes: Scopes, reading: Reading) -> list[str]:
+def _css_misses(css: str, scopes: Scopes, reading: Reading, *, alone: bool) -> list[str]:
     if scopes.data is not None:
         return ["records of JSON have no elements: read them with json"]
     if reading.page.kind not in ("html", "xml"):
@@ -259,7 +281,7 @@ def _css_misses(css: str, scopes: Scopes, reading: Reading) -> list[str]:
 
     def ask_page(text: str) -> Sequence[Element]:
         try:
-            return [] if scopes.whole else reading.page.select(Selector(text))
+            return [] if scopes.whole or alone else reading.page.select(Selector(text))
         except SelectorError:
             return []
 

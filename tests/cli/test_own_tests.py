@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.explaining import Line, Link, explanation, show, wrapped
+from pipeline.cli.explaining import Head, Line, Link, explanation, show, wrapped
 from pipeline.model import Explained
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,6 +66,16 @@ def test_explain_one_field(shop: str, inside: Command) -> None:
     wrong = inside("try", "shop.yaml", shop, "--explain", "--field", "prise")
     assert wrong.returncode == 2
     assert "did you mean 'price'?" in wrong.stderr
+
+
+def test_a_field_that_nothing_gives_is_refused(shop: str, inside: Command, tmp_path: Path) -> None:
+    wrong = inside("try", "shop.yaml", shop, "--field", "titel")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "--field: page rule list has no field 'titel'; did you mean 'title'?" in wrong.stderr
+    renamed = (tmp_path / "shop.yaml").read_text(encoding="utf-8") + "filter: [{rename: {fields: {title: name}}}]\n"
+    (tmp_path / "shop.yaml").write_text(renamed, encoding="utf-8")
+    assert inside("try", "shop.yaml", shop, "--field", "name").returncode == 0
+    assert inside("try", "shop.yaml", shop, "--field", "nam").returncode == 2
 
 
 def test_a_fixture_is_saved_tested_broken_and_renewed(shop: str, inside: Command, tmp_path: Path) -> None:
@@ -130,7 +140,7 @@ def test_the_prompt_has_the_page(shop: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "pipeline", "try", "shop.yaml", shop, "-i"],
         cwd=tmp_path,
-        input="print('found', page.css('h2::text'), len(css('a')))\n",
+        input="print('found', page.css('h2::text'), len(css('a')))\nexit(3)\n",
         capture_output=True,
         text=True,
         timeout=50,
@@ -171,6 +181,8 @@ def test_init_from_a_page(serve: Callable[..., Any], inside: Command, tmp_path: 
 
 # --- the screen ------------------------------------------------------------------------------------------------------
 
+HEAD = Head("http://a.example/", 200, "text/html", 1000, "list")
+
 
 def test_no_line_is_wider_than_the_terminal_and_no_word_is_cut() -> None:
     words = "pneumonoultramicroscopic " * 12
@@ -181,12 +193,36 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_cut() -> None:
     ]
     lines = [
         text
-        for line in explanation("head", [told], [Link("http://a.example/", "list", "")], [])
+        for line in explanation(HEAD, [told], [Link("http://a.example/", "list", "")], [])
         for text in wrapped(line, 80)
     ]
     assert max(map(len, lines)) <= 80
     words_shown = {word for text in lines for word in text.replace("...", " ").split() if word.startswith("pneu")}
     assert words_shown == {"pneumonoultramicroscopic"}
+
+
+def test_what_is_looked_for_stands_below_where_it_does_not_fit() -> None:
+    told = Explained("items", "book", "css div", 3, 3, 3)
+    told.parts = [Explained("field", "a_long_name_of_a_field", "css div.one > p.two", 3, 3, 3, values=["x"])]
+    told.parts[0].parts = [Explained("part", "b", "css i", 3, 3, 3)]
+    lines = [text for line in explanation(HEAD, [told], [], []) for text in wrapped(line, 50)]
+    assert lines == [
+        "http://a.example/:",
+        "  200, text/html, 1,000 bytes, page rule list",
+        "",
+        "items book: 3 items of 3 records, by css div",
+        "  ok   a_long_name_of_a_field     3/3",
+        "       css div.one > p.two",
+        "       x",
+        "      ok   b                      3/3  css i",
+    ]
+    [field] = [line for line in explanation(HEAD, [told], [], []) if "a_long" in line.text]
+    assert wrapped(field, 80) == ["  ok   a_long_name_of_a_field     3/3  css div.one > p.two"]
+
+
+def test_of_many_links_the_number_is_told() -> None:
+    told = Explained("follow", "", "css a", 9, 9, 1, ["/1", "/2"])
+    assert [line.text for line in explanation(HEAD, [told], [], [])][-3:] == ["/1", "/2", "... and 7 more"]
 
 
 def test_on_a_terminal_marks_and_selectors_are_coloured(
@@ -197,7 +233,7 @@ def test_on_a_terminal_marks_and_selectors_are_coloured(
     monkeypatch.delenv("NO_COLOR", raising=False)
     told = Explained("items", "book", "css div", 1, 1, 1)
     told.parts = [Explained("field", "price", "css .prize", misses=["`.prize` matches nothing " + "word " * 20])]
-    show(explanation("head", [told], [], []))
+    show(explanation(HEAD, [told], [], []))
     out = capsys.readouterr().out
     assert "\x1b[1;31mnone\x1b[0m price" in out
     assert "\x1b[1;36m`.prize`\x1b[0m matches nothing" in out

@@ -42,6 +42,19 @@ MISSES = [
     ("span.author", None, "without `span` it matches 2:"),
     ("#total", "`#total` matches nothing", "outside of the records it matches 1:"),
     ("a.tag:nth-child(9)", None, "without `:nth-child(9)` it matches 3:"),
+    ("small.x", None, "without `.x` it matches 2:"),
+    ("price_color", "`price_color` matches nothing", "did you mean `.price_color`? It matches 2 here:"),
+    ("#author", None, "did you mean `.author`? It matches 2 here:"),
+    (".small", None, "did you mean `small`? It matches 2 here:"),
+    ("span.text + p", None, "not right behind, but further on it matches 2: write `~`"),
+    ("p ~ span.text", None, "`span.text` matches 2, but not behind `p`:"),
+    (
+        "div.tags small",
+        "`div.tags` matches 2, `div.tags small` nothing",
+        "`small` matches 2, but not within `div.tags`:",
+    ),
+    ('p:-soup-contains("sold owt")', None, 'did you mean "sold out"?'),
+    ("div.tags::text", "what matches has no text of its own; without `::text` it has:", None),
     ("h2, h3.x", "`h2` matches nothing", "`h3.x` matches nothing"),
     ("a.tag::attr(hrf)", None, "no element here has `hrf`; did you mean `href`? 3 have it"),
     ({"xpath": ".//p[@class='prize_color']"}, None, "without `[@class='prize_color']` it finds 2"),
@@ -76,6 +89,34 @@ def test_a_hit_tells_how_many_and_the_first_values() -> None:
     assert (told.asked, told.found, told.hits, told.records) == ("css a.tag", 3, 2, 2)
     assert told.values == ["x", "y", "z"]
     assert not told.misses
+
+
+def test_a_part_that_has_no_name_like_it_does_not_end_in_a_list_of_others() -> None:
+    assert field("small.x").misses == [
+        "`small.x` matches nothing",
+        "without `.x` it matches 2:",
+        '<small class="author">Ann',
+    ]
+
+
+def test_what_is_outside_of_the_records_is_told_once() -> None:
+    assert field("#total").misses == [
+        "`#total` matches nothing",
+        "outside of the records it matches 1:",
+        '<p id="total">2 quotes',
+    ]
+
+
+def test_of_a_field_that_some_records_lack_the_first_is_looked_at() -> None:
+    page = PAGE.replace('<small class="author">Bob</small>', '<small class="writer">Bob</small>')
+    [items] = explain({"items": [{"each": "div.quote", "fields": {"it": "small.author"}}]}, page)
+    assert items.parts[0].hits == 1
+    assert items.parts[0].misses == [
+        "nothing in 1 of 2; in the first of them, record 2:",
+        "`small.author` matches nothing",
+        "without `.author` it matches 1:",
+        '<small class="writer">Bob',
+    ]
 
 
 def test_what_regex_and_type_made_of_it() -> None:
