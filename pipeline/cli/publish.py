@@ -41,7 +41,6 @@ def publish(config: Path, run: str | None, overrides: tuple[str, ...], force: bo
         terminal.say(_failure(summary, str(loaded.file)))
     elif not quiet:
         terminal.say([f"{summary.name}: run {summary.run} is published, {summary.items.stored} items"])
-        terminal.say([f"  {note}" for note in summary.notes])
     sys.exit(summary.exit_code)
 
 

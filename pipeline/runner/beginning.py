@@ -7,6 +7,7 @@ all: its row and they are one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -93,10 +94,12 @@ def run_start(job: Job) -> None:
 
 def begin(job: Job, writer: Writer) -> Begun:
     """A new run. Raises ConfigError for wrong seeds; then there is none."""
-    run, narrowed = job.run, job.options.narrowed
+    run, options = job.run, job.options
     last = writer.call(runs.last)
     writer.call(deferred.put_aside)
-    number = writer.call(runs.begin, run.id, run.start.isoformat(), job.fingerprint, narrowed, pipeline.__version__)
+    new = partial(runs.begin, limit=options.limit, only=options.only)
+    start = run.start.isoformat()
+    number = writer.call(new, run.id, start, job.fingerprint, options.narrowed, pipeline.__version__)
     _restore_cookies(job, writer)
     engine = make_engine(job, writer, number, Books())
     same = last is not None and last.fingerprint == job.fingerprint
@@ -168,6 +171,7 @@ def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
         incomplete=before.incomplete,
         skipped=before.skipped,
     )
+    books.owed = books.pages + found.reopened
     engine = _restored(job, writer, found.number, books)
     writer.commit(wait=True)
     told = f"fetching {found.reopened} requests of run {last.id} again; all other pages keep their items"

@@ -37,6 +37,7 @@ class Books(msgspec.Struct):
     fates: dict[str, int] = {}
     per_limit: dict[str, int] = {}  # follow rule -> links that it has given
     similar: dict[str, int] = {}  # pattern -> requests, where they are limited
+    owed: int = 0  # pages that a run which fetches again may come to whatever caps say: all that it began with
     adopted: list[str] = []  # hosts that seeds redirected to
     extracted: int = 0
     kept: int = 0
@@ -50,6 +51,11 @@ class Books(msgspec.Struct):
     parsed: int = 0  # pages that plugins have seen
     faulty: dict[str, int] = {}  # plugin -> pages on which it failed
     told: dict[str, dict[str, int]] = {}  # host ("": the run) -> what throttled it, in words -> times
+
+    @property
+    def pages(self) -> int:
+        """Pages that were asked for and are there: what caps count."""
+        return self.fates.get("fetched", 0) + self.fates.get("not_modified", 0) - self.sources_fetched
 
     def take_items(self, page: PackedPage) -> None:
         """Enter the items of a page that ended well."""

@@ -338,7 +338,7 @@ class Engine:
             return False
         fates = self.frontier.fates
         pages = fates["fetched"] + fates["not_modified"] - self.books.sources_fetched
-        return pages + self.frontier.active >= most
+        return pages + self.frontier.active >= max(most, self.books.owed)
 
     def _start(self, entry: Entry) -> None:
         """Ask for a page, if it is due and robots.txt lets us; until that is known the entry keeps its place at its

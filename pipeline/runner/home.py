@@ -34,6 +34,7 @@ class Home:
     def __init__(self, folder: Path | None, *, run: str = "", wait: float = 0.0) -> None:
         self.folder = folder
         self.fresh = False  # it was found that no run was ever in it
+        self._unwanted = False
         self._wake: Callable[[], None] | None = None
         self._lock = Lock.take(folder, run, wait=wait) if folder is not None else None
         try:
@@ -56,18 +57,23 @@ class Home:
         self._wake = None
         try:
             self.writer.close()
+            if self._unwanted and self.folder is not None:
+                self._remove(self.folder)
         finally:
             self._release()
 
     def unmake(self) -> None:
-        """Remove a state, closed by now, that was made for nothing: no run was ever in it."""
-        if self.folder is None or not self.fresh:
-            return
+        """When it is closed, remove the state if it was made for nothing: no run was ever in it."""
+        self._unwanted = self.fresh
+
+    @staticmethod
+    def _remove(folder: Path) -> None:
+        """While the lock is held: a moment later the folder may be another process's."""
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK):
-            (self.folder / name).unlink(missing_ok=True)
-        for folder in (self.folder, self.folder.parent):
+            (folder / name).unlink(missing_ok=True)
+        for empty in (folder, folder.parent):
             with suppress(OSError):  # something else is in it
-                folder.rmdir()
+                empty.rmdir()
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pipeline.stages.runinfo import RunInfo
@@ -56,6 +57,27 @@ def why_not(past: Past, job: Job, options: Options) -> str | None:
         return f"it began {past.age()} ago, and after 24 hours a run is not gone on with"
     if past.start - past.now > timedelta(minutes=5):
         return "it began in the future, so the clock was changed"
+    if not _is_as_narrow(past.row, options):
+        return _how_narrow(past.row, options)
     if past.row.fingerprint != job.fingerprint:
         return "seeds, scope, pages, parse, filter or a plugin have changed since"
     return None
+
+
+def _is_as_narrow(row: RunRow, options: Options) -> bool:
+    """Whether the command leaves out what the one that began the run left out."""
+    if row.limit is None and row.only is None:  # a run of before they were kept may be narrowed all the same
+        return row.narrowed == options.narrowed
+    return (row.limit, row.only) == (options.limit, options.only)
+
+
+def _how_narrow(row: RunRow, options: Options) -> str:
+    had, has = _flags(row.limit, row.only), _flags(options.limit, options.only)
+    if not had:
+        return f"it was begun {'with other limits than' if row.narrowed else 'without'} {has or 'none'}"
+    return f"it was begun with {had}, and this command has {has or 'no such limit'}"
+
+
+def _flags(limit: int | None, only: str | None) -> str:
+    flags = [f"--limit {limit}"] if limit is not None else []
+    return " ".join([*flags, f"--only {quote(only)}"] if only is not None else flags)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,15 @@ from typing import Any
 import msgspec
 
 from pipeline.checks.figures import Fields, add
-from pipeline.errors import StorageError
+from pipeline.errors import HooklineError, StorageError
 from pipeline.failpoints import hit
-from pipeline.model import DeadLetter, Item
+from pipeline.model import Item
 from pipeline.runner.changes import MOST, collect, packed
 from pipeline.runner.compare import Comparison, Difference, chosen
 from pipeline.runner.home import is_file_target
 from pipeline.runner.summary import Summary
-from pipeline.stages.staging import ResultPage, Staged, Stager, Store
-from pipeline.stages.stores import BoundStore
+from pipeline.stages.staging import LostItem, ResultPage, Staged, Stager, Store
+from pipeline.stages.stores import BoundStore, sweep
 from pipeline.stages.storing import StoreProcess
 from pipeline.state import changes, pages, runs
 from pipeline.state.lock import Lock
@@ -93,9 +93,10 @@ class Publisher:
     def finish(self, summary: Summary) -> bool:
         """Go on with a publish that the journal says was begun."""
         left = {(one.place, one.store, one.path): one for one in self._writer.call(runs.deliveries, self._number)}
+        stores = self._stager.stores  # those that have committed, too: the killed process left their locks
         wanted: list[Store] = []
         places: list[int | None] = []
-        for place, store in enumerate(self._stager.stores):
+        for place, store in enumerate(stores):
             noted = left.pop((place, store.name, _path(store)), None) if isinstance(store, BoundStore) else None
             if noted is None and isinstance(store, BoundStore):
                 summary.notes.append(f"store {store.name} is new since run {self._run}: it gets the next run's result")
@@ -107,8 +108,9 @@ class Publisher:
                 summary.notes.append(
                     f"store {one.store} ({one.path or 'no path'}) is not in the config any more: not delivered"
                 )
+            self._clear_away(one.path)
         again = self._stager.only(wanted)
-        with self._locks(self._stager.stores):  # of those that have committed too: the killed process left their locks
+        with self._locks(stores):
             with self._undone(again):
                 self._sweep(again)
                 for piece in self._chunks(self._number):
@@ -144,7 +146,7 @@ class Publisher:
     def _stage(self, summary: Summary) -> Comparison:
         """Give the whole result to the stores, and keep it in the state as it was given."""
         writer, number = self._writer, self._number
-        writer.call(pages.drop_chunks, number)
+        writer.call(pages.unstage, number)
         before = writer.call(pages.published)
         comparison = self._comparison(before)
         total = _Totals()
@@ -161,7 +163,8 @@ class Publisher:
         self._feed_changes(self._stager, comparison)
         self._stager.finish()
         if total.dead:
-            writer.post(pages.dead, [DeadRow.of(number, None, b"", "", letter) for letter in total.dead])
+            rows = [DeadRow.of(number, None, lost.mark, lost.url, lost.letter) for lost in total.dead]
+            writer.post(pages.dead, rows)
         return comparison
 
     def _begin(self, summary: Summary, comparison: Comparison) -> None:
@@ -249,6 +252,15 @@ class Publisher:
         for store in _with_files(stager.stores):
             store.sweep(self._run)
 
+    def _clear_away(self, path: str | None) -> None:
+        """Remove what the killed process left at an output that the config has no longer; nobody may need it, so that
+        nothing that goes wrong is told.
+        """
+        if path is None or not is_file_target(Path(path)) or not Path(path).parent.is_dir():
+            return
+        with suppress(HooklineError, OSError), Lock.beside(Path(os.path.realpath(path)), f"run {self._run}"):
+            sweep(Path(path), self._run)
+
 
 class _Totals:
     """What became of the items of a result."""
@@ -258,7 +270,7 @@ class _Totals:
         self.by_type: dict[str, int] = {}
         self.fields: Fields = {}
         self.dropped: dict[str, int] = {}
-        self.dead: list[DeadLetter] = []
+        self.dead: list[LostItem] = []
 
     def add(self, found: Sequence[StoredPage], staged: Staged, run: int) -> None:
         self.earlier += sum(page.count for page in found if page.origin != run)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -60,6 +60,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     number: int = 0
     status: str = "open"
+    narrowed: bool = False  # the run sees less than the config asks for
     skipped: int = 0  # pages that were not asked for, by what their sitemap says
     stager: Stager | StoreProcess | None = None  # made beside the crawl
 
@@ -73,35 +74,55 @@ class Session:
         last = writer.call(runs.last)
         self.home.fresh = last is None
         if early is not None and last is None and self.options.retry is None:
+            self.narrowed = self.options.narrowed
             return self._work(early, lambda: begin(early, writer))
         if early is not None:
             early.close()
         if last is not None and last.status == "publishing":
             summary = self._finish_publish(Past.of(last))
-            if summary.verdict != "ok" or not Past.of(last).is_long_ago():
+            if summary.verdict != "ok" or not (self.options.fresh or Past.of(last).is_long_ago()):
                 return summary
             last = writer.call(runs.last)
         if self.options.retry is not None:
             return self._retry(last)
         if last is not None and last.status == "open":
-            past = Past.of(last)
-            job = self._build(past)
-            reason = why_not(past, job, self.options)
-            if reason is None:
-                return self._work(job, lambda: resume(job, writer, past))
-            job.close()
-            self._tell(f"run {last.id} was interrupted and is dropped: {reason}; a new one starts")
-        job = self._build(None)
+            found = self._go_on(Past.of(last))
+            if isinstance(found, Summary):
+                return found
+            self._tell(f"run {last.id} was interrupted and is dropped: {found}; a new one starts")
+        job, self.narrowed = self._build(None), self.options.narrowed
         return self._work(job, lambda: begin(job, writer))
+
+    def _go_on(self, past: Past) -> Summary | str:
+        """Go on with a run that was interrupted; if that cannot be, why."""
+        mine, self.options = self.options, replace(self.options, retry=past.row.again)  # as whoever began it
+        job = self._build(past)
+        reason = why_not(past, job, mine)
+        if reason is None:
+            self.narrowed = past.row.narrowed
+            return self._work(job, lambda: resume(job, self.home.writer, past))
+        job.close()
+        self.options = mine
+        return reason
 
     def _retry(self, last: runs.RunRow | None) -> Summary:
         if last is None:
             raise NothingToDoError("nothing to fetch again: there was no run yet")
+        reason = self.options.retry or ""
+        self.options = replace(self.options, limit=last.limit, only=last.only)  # it sees what that run saw
         if last.status == "open":
-            message = f"run {last.id} was interrupted: `hookline run {self.loaded.file}` goes on with it first"
-            raise ConfigError([Problem(None, "", message)])
-        job, reason = self._build(None), self.options.retry or ""
+            return self._retry_on(Past.of(last))
+        job, self.narrowed = self._build(None), last.narrowed
         return self._work(job, lambda: begin_again(job, self.home.writer, last, reason))
+
+    def _retry_on(self, past: Past) -> Summary:
+        """Go on with a `retry` that was interrupted; any other run is `run`'s. Raises ConfigError."""
+        found = self._go_on(past) if past.row.again is not None else ""
+        if isinstance(found, Summary):
+            return found
+        again = "goes on with it first" if not found else f"drops it and begins anew, since {found}"
+        message = f"run {past.row.id} was interrupted: `hookline run {self.loaded.file}` {again}"
+        raise ConfigError([Problem(None, "", message)])
 
     def _build(self, past: Past | None) -> Job:
         name = self.loaded.config.name
@@ -182,21 +203,15 @@ class Session:
 
     def _publish(self, job: Job, signals: Signals, *, all_seen: bool) -> list[int]:
         summary, config = job.summary, self.loaded.config
-        if self.options.narrowed and self.home.writer.call(pages.published) is not None:
+        if self.narrowed and self.home.writer.call(pages.published) is not None:
             self.status = "candidate"
             decide = partial(pages.decide_removals, clean=False, rules=list(config.rules()))
             self.home.writer.call(decide, self.number)
             return []
-        clean = all_seen and not self.options.narrowed and self._saw_all(summary)
+        # Of what unchanged pages lead to (`skipped`) nothing was seen.
+        clean = all_seen and not (self.narrowed or self.skipped) and summary.is_clean
         words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": self._despite_checks}
         return self._with_publisher(job, signals, summary, lambda publisher: publisher.publish(summary, **words))
-
-    def _saw_all(self, summary: Summary) -> bool:
-        """Whether what the run did not meet is not there any more."""
-        sources = summary.sources
-        if sources.incomplete or self.skipped:
-            return False  # what unchanged pages lead to was not looked at
-        return not any(map(_is_unclean, (*summary.fates, *sources.fates)))
 
     @property
     def _despite_checks(self) -> bool:
@@ -291,6 +306,8 @@ class Session:
                     lambda publisher: publisher.release(summary, despite_checks=despite),
                     force=force,
                 )
+            for note in summary.notes:
+                self.say(note)
             self._conclude(summary, codes)
             self._close(summary)
         finally:
@@ -360,12 +377,12 @@ def execute(
             raise SkippedError(f"{error} (skipped, as if_locked says)") from None
         early = None  # what was built has the time of now; the run begins when it is its turn
         home = Home(folder, wait=policy.wait)
-    try:
-        with home:
+    with home:
+        try:
             summary = Session(loaded, options, home, say, stores, tap, watch).run(early)
-    except ConfigError:
-        home.unmake()
-        raise
+        except ConfigError:
+            home.unmake()
+            raise
     if options.report is not None:
         write_report(options.report, summary)
     return summary
@@ -374,11 +391,6 @@ def execute(
 def patience(loaded: Loaded, options: Options) -> IfLocked:
     """What to do while another run is under way, or has an output locked."""
     return if_locked(options.if_locked or loaded.config.if_locked)
-
-
-def _is_unclean(fate: str) -> bool:
-    """Whether a fate says that something was not seen that may be there."""
-    return fate.startswith(("failed:", "deferred:")) or fate == "rejected:limit"
 
 
 def _nothing() -> None:

@@ -144,6 +144,11 @@ class Summary(msgspec.Struct):
             cost = self.plugins.setdefault(plugin, PluginCost())
             cost.seconds = round(cost.seconds + spent, 6)
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing failed, was deferred or cut: what the run did not meet is not there any more."""
+        return not self.sources.incomplete and not any(map(_is_unclean, (*self.fates, *self.sources.fates)))
+
     def imbalance(self) -> list[str]:
         """What does not add up (spec, section 3, "The books must balance"); empty when all is well."""
         items, wrong = self.items, []
@@ -164,6 +169,11 @@ class Summary(msgspec.Struct):
             there = f"{items.extracted} items extracted" + (f" and {items.earlier} of before" if items.earlier else "")
             wrong.append(f"{there}, but {accounted} stored, dropped or dead-lettered")
         return wrong
+
+
+def _is_unclean(fate: str) -> bool:
+    """Whether a fate says that something was not seen that may be there."""
+    return fate.startswith(("failed:", "deferred:")) or fate == "rejected:limit"
 
 
 EXIT_ORDER = (130, 143, 70, 2, 5, 6, 4, 1, 3, 75, 10, 0)

@@ -54,6 +54,14 @@ class Origin(NamedTuple):
     noindex: bool = False
 
 
+class LostItem(msgspec.Struct, array_like=True):
+    """An item that a `single` filter broke on, and the page that it came from."""
+
+    mark: bytes
+    url: str
+    letter: DeadLetter
+
+
 class Staged(msgspec.Struct):
     """What became of some pages. `marks` has 16 bytes of identity and 16 of content for each item in `items`."""
 
@@ -63,7 +71,7 @@ class Staged(msgspec.Struct):
     by_type: dict[str, int] = {}
     fields: Fields = {}
     dropped: dict[str, int] = {}
-    dead: list[DeadLetter] = []
+    dead: list[LostItem] = []
 
 
 class Facts(NamedTuple):
@@ -192,7 +200,7 @@ class Stager:
             elif isinstance(answer, Drop):
                 _count(staged.dropped, answer.reason)
             else:
-                staged.dead.append(answer)
+                staged.dead.append(LostItem(page.mark, page.url, answer))
 
     def _key(self, item: Item) -> bytes | None:
         """The item's key, or None: an item whose key fields are all empty has none."""

@@ -27,7 +27,8 @@ def begin_again(  # noqa: PLR0917 - the writer passes arguments by place
     """Begin a run that asks again for what failed, was deferred or gave dead letters in the last one; None if nothing.
 
     `reason` "" means all of it; else a fate (`failed:timeout`, `timeout`, `http_503`), `dead`, or the name of the
-    plugin that broke on an item. Pages of a result that was not published go over to the new run.
+    plugin that broke on an item. Pages of a result that was not published go over to the new run, and so does what the
+    last one was narrowed by.
     """
     last = runs.last(db)
     if last is None:
@@ -39,7 +40,18 @@ def begin_again(  # noqa: PLR0917 - the writer passes arguments by place
     )
     if not cursor.rowcount:
         return None
-    number = runs.begin(db, run_id, started, fingerprint, last.narrowed, version, keep_requests=True)
+    number = runs.begin(
+        db,
+        run_id,
+        started,
+        fingerprint,
+        last.narrowed,
+        version,
+        keep_requests=True,
+        limit=last.limit,
+        only=last.only,
+        again=reason,
+    )
     if last.status in ("candidate", "failed"):
         for table in ("page", "renewal"):
             db.execute(f"UPDATE {table} SET run = ? WHERE run = ?", (number, last.number))

@@ -18,9 +18,9 @@ from pipeline.state.results import (
     chunks,
     decide_removals,
     drop_candidates,
-    drop_chunks,
     promote,
     published,
+    unstage,
 )
 from pipeline.state.rows import id_list, ids_of, insert, put
 
@@ -35,12 +35,12 @@ __all__ = [
     "dead",
     "decide_removals",
     "drop_candidates",
-    "drop_chunks",
     "forget",
     "order",
     "promote",
     "published",
     "read",
+    "unstage",
 ]
 
 

@@ -84,9 +84,10 @@ def chunks(db: sqlite3.Connection, run: int, after_seq: int, most: int) -> list[
     return [Chunk(*row) for row in rows.fetchall()]
 
 
-def drop_chunks(db: sqlite3.Connection, run: int) -> None:
-    """Forget a result's items in order: it is going to be read anew."""
+def unstage(db: sqlite3.Connection, run: int) -> None:
+    """Forget a result's items in order, and those that `single` filters broke on: it is going to be read anew."""
     db.execute("DELETE FROM chunk WHERE run = ?", (run,))
+    db.execute("DELETE FROM dead_letter WHERE run = ? AND request IS NULL", (run,))
 
 
 def published(db: sqlite3.Connection) -> int | None:

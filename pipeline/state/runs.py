@@ -18,7 +18,8 @@ Value: TypeAlias = "str | int | float | bytes | None"
 
 _decode: Final = msgspec.json.decode
 _COLUMNS: Final = (
-    "number, id, started, status, fingerprint, narrowed, made_by, ended, exit_code, counts, summary FROM run"
+    "number, id, started, status, fingerprint, narrowed, made_by, ended, exit_code, counts, summary, "
+    "most_pages, only_links, again FROM run"
 )
 _RESERVED: Final = "clean"  # of pipeline.state.database
 
@@ -26,7 +27,9 @@ _RESERVED: Final = "clean"  # of pipeline.state.database
 class RunRow(msgspec.Struct, frozen=True):
     """One run. Times are UTC, ISO 8601.
 
-    `status` is open (also where its process died), publishing, published, candidate, failed or dropped.
+    `status` is open (also where its process died), publishing, published, candidate, failed or dropped. `limit` and
+    `only` are what it was `narrowed` by; a run of before they were kept has neither. `again` is the reason with which
+    `retry` began it, None where it was `run`.
     """
 
     number: int
@@ -40,6 +43,9 @@ class RunRow(msgspec.Struct, frozen=True):
     exit_code: int | None
     counts: dict[str, Any]
     summary: dict[str, Any] | None
+    limit: int | None = None
+    only: str | None = None
+    again: str | None = None
 
 
 class Delivery(NamedTuple):
@@ -60,12 +66,14 @@ def begin(  # noqa: PLR0917 - the writer passes arguments by place
     version: str,
     *,
     keep_requests: bool = False,
+    limit: int | None = None,
+    only: str | None = None,
+    again: str | None = None,
 ) -> int:
     """Begin a run; its number.
 
     The frontier of the one before goes (`keep_requests`: it is gone on with), and whatever a run that is still open
-    has left. Raises sqlite3.IntegrityError
-    for an id that was there before.
+    has left. The rest is as in `RunRow`. Raises sqlite3.IntegrityError for an id that was there before.
     """
     hit("run_begin")
     for (number,) in db.execute("SELECT number FROM run WHERE status = 'open'").fetchall():
@@ -76,8 +84,9 @@ def begin(  # noqa: PLR0917 - the writer passes arguments by place
     kept = "SELECT number FROM run WHERE status IN ('publishing', 'published', 'candidate')"
     db.execute(f"DELETE FROM chunk WHERE run NOT IN ({kept})")
     cursor = db.execute(
-        "INSERT INTO run(id, started, status, fingerprint, narrowed, made_by) VALUES (?, ?, 'open', ?, ?, ?)",
-        (run_id, started, fingerprint, int(narrowed), version),
+        "INSERT INTO run(id, started, status, fingerprint, narrowed, made_by, most_pages, only_links, again) "
+        "VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?)",
+        (run_id, started, fingerprint, int(narrowed), version, limit, only, again),
     )
     number = cursor.lastrowid
     assert number is not None
@@ -192,19 +201,34 @@ def save_meta(db: sqlite3.Connection, key: str, value: Value) -> None:
 
 
 def _rows(found: Iterable[tuple[Any, ...]]) -> list[RunRow]:
-    return [
-        RunRow(
-            number=number,
-            id=name,
-            started=started,
-            status=status,
-            fingerprint=fingerprint,
-            narrowed=bool(narrowed),
-            made_by=made_by,
-            ended=ended,
-            exit_code=exit_code,
-            counts=_decode(counts) if counts else {},
-            summary=_decode(summary) if summary else None,
-        )
-        for number, name, started, status, fingerprint, narrowed, made_by, ended, exit_code, counts, summary in found
-    ]
+    return [_row(*cells) for cells in found]
+
+
+def _row(  # noqa: PLR0917 - the columns of `_COLUMNS`
+    number: int,
+    name: str,
+    started: str,
+    status: str,
+    fingerprint: bytes,
+    narrowed: int,
+    made_by: str,
+    ended: str | None,
+    exit_code: int | None,
+    counts: bytes,
+    summary: bytes | None,
+    *command: Any,
+) -> RunRow:
+    return RunRow(
+        number,
+        name,
+        started,
+        status,
+        fingerprint,
+        bool(narrowed),
+        made_by,
+        ended,
+        exit_code,
+        _decode(counts) if counts else {},
+        _decode(summary) if summary else None,
+        *command,
+    )

@@ -153,7 +153,15 @@ CREATE TABLE renewal(
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES, CHANGES, REVISITS)
+COMMANDS: Final = """
+-- What the command that began a run left out of it, and whether it fetched again what had gone wrong: whoever goes on
+-- with the run, or fetches again what went wrong in it, must leave out the same.
+ALTER TABLE run ADD COLUMN most_pages INTEGER; -- --limit
+ALTER TABLE run ADD COLUMN only_links TEXT;    -- --only
+ALTER TABLE run ADD COLUMN again TEXT;         -- the reason of `retry`, '' for all; NULL: it was `run`
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (TABLES, SOURCES, CHANGES, REVISITS, COMMANDS)
 """`MIGRATIONS[n]` leads from `user_version` n to n + 1."""
 
 VERSION: Final = len(MIGRATIONS)

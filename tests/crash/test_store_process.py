@@ -71,3 +71,29 @@ def test_a_store_that_kills_its_process(
         titles = [json.loads(line)["title"] for line in (tmp_path / name).read_text().splitlines()]
         assert titles == ["Home", "B"]
     assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".stage", ".lock")]
+
+
+STORES = "store: [{{jsonl: first.jsonl}}, {{jsonl: {second}}}, {{jsonl: third.jsonl}}]"
+PLAIN = """
+name: shop
+workers: 1
+seeds: ["{url}/"]
+pages: {{all: {{items: [{{fields: {{title: h1}}}}]}}}}
+"""
+
+
+@pytest.mark.parametrize("second", ["second.jsonl", "other.jsonl"])
+def test_nothing_is_left_of_a_publish_that_was_killed(site: Any, hookline: Any, tmp_path: Path, second: str) -> None:
+    """Neither at the store that had its result already, nor at one that is not in the config any more."""
+    site.page("/", "<h1>Home</h1>")
+    config = tmp_path / "shop.yaml"
+    config.write_text((PLAIN + STORES).format(url=site.url, second="second.jsonl"))
+    assert hookline("run", "shop.yaml", env={"HOOKLINE_FAILPOINT": "before_store_commit:kill@2"}).returncode == -9
+    left = sorted(path.suffix for path in tmp_path.glob(".*.*"))
+    assert left.count(".lock") == 3 and left.count(".stage") == 2
+    config.write_text((PLAIN + STORES).format(url=site.url, second=second))
+    done = hookline("run", "shop.yaml")
+    assert done.returncode == 0, done.stderr
+    there = ["first.jsonl", "third.jsonl", *(["second.jsonl"] if second == "second.jsonl" else [])]
+    assert sorted(path.name for path in tmp_path.glob("*jsonl*")) == sorted(there)
+    assert not list(tmp_path.glob(".*.*")), "no lock, no stage"

@@ -223,7 +223,7 @@ def test_chunks_come_back_in_order(db: sqlite3.Connection) -> None:
     pages.add_chunk(db, RUN + 1, 1, 1, b"", b"other")
     assert [chunk.seq for chunk in pages.chunks(db, RUN, -1, 2)] == [0, 1]
     assert pages.chunks(db, RUN, 1, 9) == [(2, 500, b"\x02" * 32, b"items"), (3, 7, b"", b"again")]
-    pages.drop_chunks(db, RUN)
+    pages.unstage(db, RUN)
     assert pages.chunks(db, RUN, -1, 9) == []
     assert len(pages.chunks(db, RUN + 1, -1, 9)) == 1
 
