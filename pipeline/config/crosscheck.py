@@ -10,22 +10,16 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from pipeline.config.entries import StoreEntry
 from pipeline.config.nodes import KeyPath, key_text
-from pipeline.crawl.scope import Pattern
-from pipeline.errors import Mark, Problem
-from pipeline.url import normalise
+from pipeline.config.reach import Locate, list_of, mapping_of, page_references, unreached_rules, unreached_seeds
+from pipeline.errors import Problem
 
 WITH_TABLES = frozenset(("sqlite",))
-MAX_URL = 2000
-
-
-class Locate(Protocol):
-    """Where a key path stands (the key itself with `key`)."""
-
-    def __call__(self, key_path: KeyPath, key: bool = False) -> Mark: ...
+PAGE_NUMBER = "page_number"  # what a follow by number carries where the URL does not say it
+SEED_KEYS = frozenset(("url", "page", "method", "headers", "body", "json", "file", "sitemap", "feed", "since"))
 
 
 class _Store(NamedTuple):
@@ -46,23 +40,16 @@ def cross_check(data: dict[str, Any], locate: Locate) -> list[Problem]:
     stores = list(_stores(data))
     return [
         *_page_names(data, locate),
-        *_unreachable(data, locate),
-        *_shadowed(data, open_types, locate),
+        *unreached_seeds(data, locate),
+        *unreached_rules(data, open_types, locate),
         *_key_fields(data, locate),
+        *_carried(data, open_types, locate),
         *_routes(data, types, open_types, locate),
         *_one_type(stores, types, locate),
         *_only(stores, locate),
         *_merge_keys(stores, data, locate),
         *_same_file(stores, locate),
     ]
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _texts(value: Any) -> list[str] | None:
@@ -74,8 +61,8 @@ def _texts(value: Any) -> list[str] | None:
 
 def _rules(data: dict[str, Any], what: str) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """Every entry of `items` or `follow` of all page rules that is a mapping."""
-    for page, rule in _mapping(data.get("pages")).items():
-        for index, entry in enumerate(_list(_mapping(rule).get(what))):
+    for page, rule in mapping_of(data.get("pages")).items():
+        for index, entry in enumerate(list_of(mapping_of(rule).get(what))):
             if isinstance(entry, dict):
                 yield ("pages", page, what, index), entry
 
@@ -104,67 +91,12 @@ def _near(name: str, known: Iterable[str]) -> str:
 # --- page rules ------------------------------------------------------------------------------------------------------
 
 
-def _page_references(data: dict[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
-    for index, seed in enumerate(_list(data.get("seeds"))):
-        for name, value in _mapping(seed).items():
-            if name == "page":
-                yield ("seeds", index, "page"), value
-            elif "url" not in seed and isinstance(value, dict) and "page" in value:
-                yield ("seeds", index, name, "page"), value["page"]
-    for path, rule in _rules(data, "follow"):
-        yield (*path, "page"), rule.get("page")
-    for index, test in enumerate(_list(data.get("tests"))):
-        yield ("tests", index, "page"), _mapping(test).get("page")
-
-
 def _page_names(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
-    pages = _mapping(data.get("pages"))
-    for path, name in _page_references(data):
+    pages = mapping_of(data.get("pages"))
+    for path, name in page_references(data):
         if pages and name is not None and not isinstance(name, (dict, list)) and str(name) not in pages:
             message = f"expected the name of a page rule, found {str(name)!r}"
             yield Problem(locate(path), key_text(path), message, _near(str(name), pages))
-
-
-def _unreachable(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
-    """Seeds that no page rule is for: they would all be rejected."""
-    rules = [_mapping(rule).get("match") for rule in _mapping(data.get("pages")).values()]
-    globs = [match for match in rules if isinstance(match, str) and _is_simple(match)]
-    if not rules or len(globs) < len(rules):
-        return
-    patterns = [Pattern(glob) for glob in globs]
-    for index, seed in enumerate(_list(data.get("seeds"))):
-        entry = seed if isinstance(seed, dict) else {"url": seed}
-        url = normalise(entry["url"]) if isinstance(entry.get("url"), str) and len(entry["url"]) < MAX_URL else None
-        judged = url and url.startswith(("http://", "https://")) and entry.get("page") is None
-        if url and judged and not any(pattern.matches(url) for pattern in patterns):
-            hint = "name one with 'page:', or widen a 'match'"
-            message = "expected a URL that some page rule matches, found one that none does"
-            yield Problem(locate(("seeds", index, "url")), key_text(("seeds", index)), message, hint)
-
-
-def _shadowed(data: dict[str, Any], open_rules: bool, locate: Locate) -> Iterator[Problem]:
-    """Page rules that no URL comes to: an earlier one takes all, and nothing names them. Plugins may name any."""
-    named = {str(name) for _, name in _page_references(data) if name is not None}
-    taken: dict[Any, str] = {}
-    for name, rule in _mapping(data.get("pages")).items():
-        match = _mapping(rule).get("match")
-        before = taken.get(None) or (taken.get(match) if isinstance(match, str) else None)
-        if before is not None and str(name) not in named and not open_rules:
-            why = "fits all URLs" if None in taken else "has the same match"
-            message = f"expected a page rule that some URL comes to, found one behind '{before}', which {why}"
-            yield Problem(
-                locate(("pages", name), True),
-                key_text(("pages", name)),
-                message,
-                "put it before that one, or name it with 'page:' in a seed or follow",
-            )
-        if match is None or isinstance(match, str):
-            taken.setdefault(match if match not in ("**", "/**") else None, str(name))
-
-
-def _is_simple(match: str) -> bool:
-    """A glob on the path without a query, which `scope.normalize` may change."""
-    return match.startswith(("/", "*")) and "?" not in match
 
 
 def _key_fields(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
@@ -180,16 +112,49 @@ def _key_fields(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
                 )
 
 
+def _carried(data: dict[str, Any], open_links: bool, locate: Locate) -> Iterator[Problem]:
+    """Fields without a default that take a carried value which no link brings along. Plugins may bring any."""
+    seeds = (name for seed in list_of(data.get("seeds")) for name in mapping_of(seed))
+    if open_links or any(name not in SEED_KEYS for name in seeds):
+        return
+    links = [rule for _, rule in _rules(data, "follow")]
+    known = [str(name) for rule in links for name in mapping_of(rule.get("carry"))]
+    known += [str(name) for test in list_of(data.get("tests")) for name in mapping_of(mapping_of(test).get("carry"))]
+    known += [PAGE_NUMBER for rule in links if rule.get("number") is not None]
+    fields = (
+        ((*path, key), rule.get(key))
+        for what, key in (("items", "fields"), ("follow", "carry"))
+        for path, rule in _rules(data, what)
+    )
+    for path, specs in fields:
+        for where, name in _takes(specs, path):
+            if name not in known:
+                hint = _near(name, known) if known else "no 'follow' has 'carry'"
+                message = f"expected a value that a link carries along, found {name!r}"
+                yield Problem(locate(where), key_text(where), message, hint)
+
+
+def _takes(specs: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Where which carried value is asked for, in fields however nested."""
+    entries = specs.items() if isinstance(specs, dict) else enumerate(list_of(specs))
+    for name, spec in entries:
+        carry = mapping_of(spec).get("carry")
+        if isinstance(carry, str) and "default" not in spec:
+            yield (*path, name, "carry"), carry
+        for inner in ("fields", "first_of", "join"):
+            yield from _takes(mapping_of(spec).get(inner), (*path, name, inner))
+
+
 # --- routing and stores ----------------------------------------------------------------------------------------------
 
 
 def _stores(data: dict[str, Any]) -> Iterator[_Store]:
-    for index, entry in enumerate(_list(data.get("store"))):
-        names = [name for name in _mapping(entry) if name not in StoreEntry.extra_words]
+    for index, entry in enumerate(list_of(data.get("store"))):
+        names = [name for name in mapping_of(entry) if name not in StoreEntry.extra_words]
         if len(names) != 1:
             continue
         value = entry[names[0]]
-        options = _mapping(value)
+        options = mapping_of(value)
         words = {word: options.get(word, entry.get(word)) for word in StoreEntry.extra_words}
         file = options.get("path", value if isinstance(value, str) else None)
         text = file if isinstance(file, str) else None
@@ -205,7 +170,7 @@ def _routes(data: dict[str, Any], types: dict[str, bool], open_types: bool, loca
     if open_types or not types:
         return
     for stage in ("filter", "store"):
-        for index, entry in enumerate(_list(data.get(stage))):
+        for index, entry in enumerate(list_of(data.get(stage))):
             for path, value in _routing(entry, (stage, index)):
                 for name in _texts(value) or []:
                     if name not in types:
@@ -214,7 +179,7 @@ def _routes(data: dict[str, Any], types: dict[str, bool], open_types: bool, loca
 
 
 def _routing(entry: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
-    for name, value in _mapping(entry).items():
+    for name, value in mapping_of(entry).items():
         if name == "items":
             yield (*path, name), value
         elif isinstance(value, dict) and "items" in value:

@@ -10,7 +10,7 @@ from pipeline.errors import OptionError
 KnownFields: TypeAlias = Mapping[str, Mapping[str, str]]
 """Item type -> field -> type of its values; empty where that is not certain."""
 
-META = frozenset(("_run", "_url", "_fetched_at", "_type"))
+META = frozenset(("_run", "_url", "_fetched_at", "_type", "_noindex", "_change"))
 
 
 def unknown_fields(names: Iterable[str], fields: KnownFields, *option: str) -> Iterator[OptionError]:

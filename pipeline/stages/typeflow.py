@@ -3,7 +3,8 @@
 A filter or store takes part by a method `check_fields(fields)`: it is told the fields of the item types that it gets,
 as `{item type: {field: type}}` (an empty text where the type is not known), and gives an `OptionError` for each. A
 filter that neither adds nor changes fields says so by `changes_fields = False`, and names those that it takes away in
-`removes`; behind any other filter nothing is certain, and nobody is asked. Knows neither expressions nor tables.
+`removes`, those that it gives another name in `renames`; behind any other filter nothing is certain, and nobody is
+asked. Knows neither expressions nor tables.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def check_flow(placed: Sequence[Placed], rules: Mapping[str, Mapping[str, Any]],
         changes = any(hook.hook in MAKERS for hook in place.hooks) and place.name != own
         if changes and getattr(place.target, "changes_fields", True):
             return
-        fields = _without(fields, getattr(place.target, "removes", ()))
+        fields = _changed(fields, getattr(place.target, "removes", ()), getattr(place.target, "renames", {}))
 
 
 def _ask(place: Placed, fields: Fields, problems: Problems) -> None:
@@ -45,20 +46,43 @@ def _ask(place: Placed, fields: Fields, problems: Problems) -> None:
             problems.add_option(place.use.key, place.name, error)
 
 
-def _without(fields: Fields, names: Sequence[str]) -> Fields:
-    return {kind: {name: of for name, of in own.items() if name not in names} for kind, own in fields.items()}
+def _changed(fields: Fields, removed: Sequence[str], renamed: Mapping[str, str]) -> Fields:
+    """The fields behind a filter; of a type whose fields it does not rename nothing but the removed ones go."""
+    found: Fields = {}
+    for kind, own in fields.items():
+        new = {renamed[name] for name in own if name in renamed and name not in removed}
+        left = {name: of for name, of in own.items() if name not in removed and (name in renamed or name not in new)}
+        found[kind] = {renamed.get(name, name): of for name, of in left.items()}
+    return found
 
 
 def fields_of(rules: Mapping[str, Mapping[str, Any]]) -> Fields:
     """Item type -> field -> its type, from page rules in long form; empty where rules differ or nothing is certain."""
     found: Fields = {}
+    carried = _carried(rules)
     for rule in rules.values():
         for items in rule.get("items") or ():
             own = found.setdefault(items.get("type") or "item", {})
             for name, spec in (items.get("fields") or {}).items():
-                kind = kind_of_field(spec)
+                kind = kind_of_field(spec) or carried.get(_carry_alone(spec), "")
                 own[name] = kind if own.get(name, kind) == kind else ""
     return found
+
+
+def _carried(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name -> type of the values that links carry along; empty where they differ."""
+    found: dict[str, str] = {}
+    for rule in rules.values():
+        for follow in rule.get("follow") or ():
+            for name, spec in (follow.get("carry") or {}).items():
+                kind = kind_of_field(spec)
+                found[name] = kind if found.get(name, kind) == kind else ""
+    return found
+
+
+def _carry_alone(spec: Any) -> str:
+    """The name of the carried value that a field takes as it is; empty for other fields."""
+    return str(spec["carry"]) if isinstance(spec, Mapping) and spec.keys() <= {"carry", "required"} else ""
 
 
 def kind_of_field(spec: Any) -> str:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import pairwise
 
-from pipeline import Drop, Item, OptionError, Registry, hookimpl
+from pipeline import Drop, Item, KnownFields, OptionError, Registry, hookimpl, unknown_fields
 
 BITS = 64
 WORDS = 3  # of a group
@@ -25,6 +26,7 @@ MOST_DISTANCE = 7
 class NearDuplicate:
     """Drop items whose `field`, of `shortest` words or more, is within `distance` bits of an earlier one's."""
 
+    changes_fields = False
     single = True  # must see every item, so it runs at publish
 
     def __init__(self, field: str, distance: int = 3, shortest: int = 8) -> None:
@@ -36,6 +38,11 @@ class NearDuplicate:
         edges = [part * BITS // (distance + 1) for part in range(distance + 2)]
         self._parts = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]
         self._seen: dict[tuple[str, int, int], list[int]] = defaultdict(list)
+
+    def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
+        """A field that no item has."""
+        for error in unknown_fields([self.field], fields):
+            yield OptionError(str(error), path=("field",), hint=error.hint)
 
     @hookimpl
     def process_item(self, item: Item) -> Drop | None:

@@ -28,6 +28,8 @@ _decode = msgspec.json.Decoder().decode
 class Schema:
     """Drop items that do not fit the schema in `file`, or the one that stands in the config under `schema`."""
 
+    changes_fields = False
+
     def __init__(self, file: Path | None = None, schema: dict[str, Any] | None = None) -> None:
         if (file is None) == (schema is None):
             raise OptionError("name a file, or write the schema down here", hint="one of `file` and `schema`")

@@ -49,8 +49,8 @@ class Where:
         self._holds = parse(self.expression, None if run is None else run.start)
 
     def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
-        """KnownFields that no item has, and texts that are compared with numbers."""
-        words = frozenset((*WORDS, NOW))
+        """Fields that no item has, and parts that can never fit: text beside a number, say."""
+        words = {"true": "true or false", "false": "true or false", "null": "", NOW: "a date", "type": "text"}
         yield from mistakes(_tree(self.expression.replace("\\", "\\\\")), fields, words)
 
     @hookimpl

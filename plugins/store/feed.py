@@ -14,13 +14,14 @@ as all files are (see `_files`), and always replaced: a feed is what there is no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import Item, OptionError, Registry, RunInfo, hookimpl
+from pipeline import Item, KnownFields, OptionError, Registry, RunInfo, hookimpl, unknown_fields
 
 from ._entry import DEFAULTS, Reader
 from ._files import Stage, writable
@@ -64,10 +65,20 @@ class Feed:
         self._channel = Channel(
             format, link, title or run.name, description or "", author, language, ttl, html, stylesheets or []
         )
+        self._fields = fields or {}
         self._read = Reader(fields or {}, enclosure_type, run.log)
         self._stage: Stage | None = None  # only while `commit` is at work, or after it failed
         self._newest: datetime | None = None
         self._forget()
+
+    def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
+        """Parts of an entry that are to come from fields that no item has."""
+        for part, names in self._fields.items():
+            if isinstance(names, list):
+                yield from unknown_fields(names, fields, "fields", part)
+                continue
+            for error in unknown_fields([names], fields):
+                yield OptionError(str(error), path=("fields", part), hint=error.hint)
 
     @hookimpl
     def store_items(self, items: list[Item]) -> None:

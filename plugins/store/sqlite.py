@@ -68,14 +68,16 @@ class Sqlite:
         self.write = write
         self.key = key or [] if write == "merge" else []
         self.columns = columns or []
+        self._named = key if isinstance(key, list) else []  # by the config, for whatever way of writing
         self.items = items
         self.stage = path
         self._tables: dict[str, Table] = {}
         self._staging: sqlite3.Connection | None = None
 
     def check_fields(self, fields: KnownFields) -> Iterator[OptionError]:
-        """Columns that no item has."""
-        return unknown_fields(self.columns, fields, "columns")
+        """Columns and parts of a key that no item has."""
+        yield from unknown_fields(self.columns, fields, "columns")
+        yield from unknown_fields(self._named, fields, "key")
 
     @hookimpl
     def store_items(self, items: list[Item]) -> None:

@@ -216,6 +216,41 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "name: x\nseeds: [https://a.example/]\npages: {l: {match: /c/**}, d: {match: /c/*/x.html}, e: {match: '/c/b?p=*'}}\n",
+        [
+            "x.yaml:3:28: pages.d: expected a page rule that some URL comes to, found one behind 'l', which fits all its "
+            "URLs (/c/**); put it before that one, or name it with 'page:' in a seed or follow",
+            "x.yaml:3:53: pages.e: expected a page rule that some URL comes to, found one behind 'l', which fits all its "
+            "URLs (/c/**); put it before that one, or name it with 'page:' in a seed or follow",
+        ],
+    ),
+    (
+        "name: x\nseeds: [{file: a}]\npages: {l: {match: '/*'}, d: {match: '/*/**'}, e: {match: /x/*.html}, f: {match: '*.htm'}}\n",
+        [
+            "x.yaml:3:48: pages.e: expected a page rule that some URL comes to, found one behind 'd', which fits all its "
+            "URLs (/*/**); put it before that one, or name it with 'page:' in a seed or follow",
+            "x.yaml:3:71: pages.f: expected a page rule that some URL comes to, found one whose glob '*.htm' fits no path; "
+            "paths start with /, and * stays within a segment: **.html",
+        ],
+    ),
+    (
+        "name: x\nseeds: [{file: a}]\npages: {l: {match: '/*'}, d: {match: '/*/**'}, e: {match: /x**}}\n",
+        [
+            "x.yaml:3:48: pages.e: expected a page rule that some URL comes to, found one behind 'l', 'd', which together "
+            "fit all its URLs; put it before that one, or name it with 'page:' in a seed or follow",
+        ],
+    ),
+    (
+        "name: x\nseeds: [{file: a}]\npages:\n  l: {match: /l, follow: [{css: a, carry: {price: b}}]}\n"
+        "  d: {items: [{fields: {p: {carry: prise}, q: {carry: price}, r: {carry: none, default: 1}, o: {first_of: [h1, {carry: x}]}}}]}\n",
+        [
+            "x.yaml:5:36: pages.d.items.0.fields.p.carry: expected a value that a link carries along, found 'prise'; "
+            "did you mean 'price'?",
+            "x.yaml:5:120: pages.d.items.0.fields.o.first_of.1.carry: expected a value that a link carries along, found 'x'; "
+            "there are: price",
+        ],
+    ),
+    (
         "name: x\nseeds: [{file: a, page: pq}]\npages: {p: {}}\n",
         ["x.yaml:2:25: seeds.0.page: expected the name of a page rule, found 'pq'; did you mean 'p'?"],
     ),

@@ -364,7 +364,10 @@ def test_where_knows_the_start_of_the_run() -> None:
     assert isinstance(later.process_item(Item(when=None)), Drop)
 
 
-KNOWN = {"a": {"title": "str", "price": "str", "day": "date"}, "b": {"count": "int"}}
+KNOWN = {
+    "a": {"title": "str", "price": "str", "day": "date"},
+    "b": {"count": "int", "tags": "list", "data": "", "flag": "bool"},
+}
 
 
 @pytest.mark.parametrize(
@@ -378,6 +381,27 @@ KNOWN = {"a": {"title": "str", "price": "str", "day": "date"}, "b": {"count": "i
         ("exists(nothing) or field('nope')", ["no item has a field 'nothing'", "no item has a field 'nope'"]),
         ("number(price) > 10 and count > 1 and day < now and type == 'a'", []),
         ("matches(title, 'x') or price == null", []),
+        ("price == 10", ["'price' is text, and is compared with a number"]),
+        ("price + 1 > 3", ["'price' is text, and is calculated with"]),
+        ("count == 'x' or '3' < count", ["'count' is a number, and is compared with text"]),
+        ("day > 5", ["'day' is a date, and is compared with a number"]),
+        ("day > '2026-01-01' and day < now and title > '2026' and now > title", []),
+        ("matches(count, 'x')", ["'count' is a number, and matches takes text or a list"]),
+        ("starts(day, '2026')", ["'day' is a date, and starts takes text"]),
+        ("contains(title, 3)", ["3 is a number, and is looked for in text"]),
+        ("price in [1, 2]", ["'price' is text, and is compared with a number"]),
+        ("price in [1, '2'] and type in ['a'] and 'x' in title and 'x' in tags and contains(tags, 3)", []),
+        ("3 in title", ["3 is a number, and is looked for in text"]),
+        ("'x' in count", ["'count' is a number, and nothing is in one"]),
+        ("tags > 3", ["'tags' is a list, and is compared with a number"]),
+        ("len(tags) > 3 and len(title) > 3 and tags == [1] and -count < 3 and not title == 'x'", []),
+        ("lower(title) == 3", ["lower(title) is text, and is compared with a number"]),
+        ("field('price') > 3", ["field('price') is text, and is compared with a number"]),
+        ("data > 3 and data == 'x' and matches(data, 'x')", []),
+        ("price * 2", ["'price' is text, and is calculated with"]),
+        ("title + 'x' == 'y' and count + 1 > 2 and title + price == 'y'", []),
+        ("flag > 'x'", ["'flag' is true or false, and is compared with text"]),
+        ("flag == 1 and flag", []),
     ],
 )
 def test_where_is_held_against_the_fields(expression: str, said: list[str]) -> None:

@@ -76,6 +76,18 @@ def test_a_cursor_in_json_by_post(serve: Callable[..., Any], tmp_path: Path) -> 
     assert site.log == ['POST /api {"after":null}', 'POST /api {"after": "b c"}']
 
 
+def test_carried_values_keep_their_types_in_check(tmp_path: Path) -> None:
+    link = {"each": "li", "css": "a", "page": "d", "carry": {"price": "b", "n": {"css": "b", "type": "int"}}}
+    fields = {"p": {"carry": "price"}, "n": {"carry": "n", "required": True}}
+    pages = {"l": {"match": "/", "follow": [link]}, "d": {"items": [{"fields": fields}]}}
+    config = {"name": "c", "seeds": ["http://127.0.0.1:1/"], "pages": pages}
+    (tmp_path / "c.yaml").write_text(json.dumps(config | {"filter": [{"where": "p > 3"}, {"where": "n == 'x'"}]}))
+    with pytest.raises(ConfigError) as caught:
+        run(tmp_path / "c.yaml")
+    first, second = caught.value.problems
+    assert "'p' is text" in str(first) and "'n' is a number" in str(second)
+
+
 def test_a_feed_leads_to_its_pages(serve: Callable[..., Any], tmp_path: Path) -> None:
     site = serve({"/p/1": "<h1>One</h1>"})
     feed = f"<rss><channel><item><title>1</title><link>{site.url}/p/1</link></item></channel></rss>"
@@ -106,6 +118,23 @@ BASE: dict[str, Any] = {
         ({"store": [{"sqlite": {"path": "o.db", "columns": ["pric"]}}]}, "no item has a field 'pric'"),
         ({"filter": [{"omit": ["tag"]}], "store": [{"csv": {"path": "o.csv", "columns": ["tag"]}}]}, "no item has a"),
         ({"filter": [{"omit": ["tag"]}, {"require": ["tag"]}]}, "no item has a field 'tag'"),
+        ({"filter": [{"rename": {"fields": {"price": "eur"}}}, {"require": ["price"]}]}, "no item has a field 'price'"),
+        (
+            {"filter": [{"rename": {"fields": {"price": "eur"}}}, {"where": "eur > 3"}]},
+            "'eur' is text, and is compared",
+        ),
+        ({"filter": [{"rename": {"fields": {"pric": "eur"}}}]}, "no item has a field 'pric'; did you mean price?"),
+        ({"filter": [{"rename": {"fields": {"tag": "t"}, "drop": ["pric"]}}]}, "no item has a field 'pric'"),
+        ({"filter": [{"near_duplicate": "titel"}]}, "no item has a field 'titel'; did you mean title?"),
+        ({"store": [{"sqlite": {"path": "o.db", "key": ["pric"]}}]}, "no item has a field 'pric'"),
+        (
+            {"store": [{"feed": {"path": "o.xml", "link": "http://a.example/", "fields": {"id": ["pric", "tag"]}}}]},
+            "store.0.feed.fields.id.0: feed: no item has a field 'pric'",
+        ),
+        (
+            {"store": [{"feed": {"path": "o.xml", "link": "http://a.example/", "fields": {"link": "pric"}}}]},
+            "store.0.feed.fields.link: feed: no item has a field 'pric'",
+        ),
     ],
 )
 def test_fields_that_nothing_gives_are_refused(more: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -130,6 +159,8 @@ def process_item(item):
         {"plugins": ["./adds.py"], "filter": ["adds", {"require": ["more"]}]},
         {"filter": [{"where": "number(price) > 10"}, {"require": ["title"]}]},
         {"store": [{"csv": {"path": "o.csv", "columns": ["title", "_url"], "meta": ["_url"]}}]},
+        {"store": [{"csv": {"path": "o.csv", "columns": ["title", "_change", "_noindex"], "only": "changed"}}]},
+        {"filter": [{"rename": {"fields": {"price": "eur"}}}, {"omit": ["eur"]}, {"where": "tag == title"}]},
     ],
 )
 def test_fields_that_a_plugin_may_add_are_not(more: dict[str, Any], tmp_path: Path) -> None:
