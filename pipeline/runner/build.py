@@ -284,10 +284,13 @@ def reminders(loaded: Loaded, seeds: Iterable[Request]) -> list[Problem]:
 
 
 def _seed_request(url: str, seed: SeedEntry) -> Request:
-    headers, body = dict(seed.headers), seed.body.encode() if seed.body is not None else None
+    headers, body, kind = dict(seed.headers), None, ""
     if "json_" in seed.model_fields_set:
-        body = msgspec.json.encode(seed.json_)
-        headers.setdefault("Content-Type", "application/json")
+        body, kind = msgspec.json.encode(seed.json_), "application/json"
+    elif seed.body is not None:
+        body, kind = seed.body.encode(), "application/x-www-form-urlencoded"  # as curl sends it
+    if kind and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = kind
     return Request(url, method=seed.method, headers=headers, body=body, page=seed.page, seed=True)
 
 

@@ -17,6 +17,7 @@ from ._sources import text_of
 SOURCES = ("css", "xpath", "json", "jsonld", "microdata", "opengraph", "meta", "value", "first_of", "join")
 CHAIN = ("regex", "transform", "index", "separator")
 PLACE = "{value}"
+FORM = "application/x-www-form-urlencoded"
 CARRIED = "page_number"  # name of the carried value that says which number a page has, where its URL does not
 
 
@@ -36,7 +37,7 @@ class FollowRule:
         self._page = full.get("page")
         self._priority = full.get("priority") or 0
         self._method = full.get("method") or "GET"
-        self._headers = dict(full.get("headers") or {})
+        self._headers = self._target.headers(full.get("headers") or {})
         self._dressed = self._method != "GET" or bool(self._headers) or self._target.has_body
         self.carry = compiler.fields(full.get("carry"), (*path, "carry"))
         limit = full.get("limit")
@@ -78,7 +79,7 @@ class FollowRule:
         request.rule_limit = self._limit
         if self._dressed:
             request.method, request.body = self._method, target.body(value)
-            request.headers = ({"Content-Type": "application/json"} if target.is_json else {}) | self._headers
+            request.headers = dict(self._headers)
         return request
 
 
@@ -102,6 +103,12 @@ class _Target:
         if self._own:
             return reading.page.url
         return with_param(reading.page.url, str(self._param), value)
+
+    def headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The headers of the requests: a body has a type, text that of a form, as curl sends it."""
+        if not self.has_body or any(name.lower() == "content-type" for name in given):
+            return dict(given)
+        return {"Content-Type": "application/json" if self.is_json else FORM, **given}
 
     def body(self, value: str) -> bytes | None:
         if not isinstance(self._body, str):

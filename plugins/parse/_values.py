@@ -1,6 +1,7 @@
 """From the text of a field to a value of its type. A text that is not clearly of the type is None, never a guess.
 
-Numbers: an optional sign, digits, perhaps one currency at an end, as a sign or as three capital letters. As an int,
+Numbers: an optional sign, digits of any script, perhaps one currency at an end: a sign, three capital letters, or an
+abbreviation that shops use (`kr`, `US$`, `zł`). A dash in place of a fraction (`12,-`) is none. As an int,
 `1,234` and `1 234 567` have thousands separators. As a float `1,234` may be either, so it is None; `1,5`, `1,234.5`,
 `1.234,5`, `1,234,567` and `1.234.567` are clear. A single point is always the decimal point: `1.234` is a float and no
 int. With `decimal`, the decimal sign is known, and all other signs between digits are thousands separators: with a
@@ -23,13 +24,20 @@ _PLAIN_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)
 # Thousands: groups of three, all divided by the same sign.
 _GROUPED = re.compile(rf"([+-]?[0-9]{{1,3}})((?P<by>[,.{_SPACES}])[0-9]{{3}}(?:(?P=by)[0-9]{{3}})*)")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
-_KNOWN_SIGN = {  # decimal sign -> sign, digits in groups or not, fraction; what stands for none in `12,-`
-    sign: re.compile(
-        rf"([+-]?)([0-9]+|[0-9]{{1,3}}(?:[{other}{_SPACES}][0-9]{{3}})+)?(?:\{sign}([0-9]+|[-\u2013\u2014]+)?)?"
-    )
+_KNOWN_SIGN = {  # decimal sign -> sign, digits in groups or not, fraction
+    sign: re.compile(rf"([+-]?)([0-9]+|[0-9]{{1,3}}(?:[{other}{_SPACES}][0-9]{{3}})+)?(?:\{sign}([0-9]*))?")
     for sign, other in ((",", "."), (".", ","))
 }
-_CURRENCY = re.compile(r"^([+-]?)[A-Z]{3}[\s\u00a0]*(?=[-+.,0-9])|(?<=[-.,0-9\u2013])[\s\u00a0]*[A-Z]{3}$")
+_NAMES = (  # as shops write them beside amounts; signs of their own (€, ₹) are known by their category
+    r"(?:US|AU?|CA?|NZ|HK|NT|SG?|MX|R)\$|(?i:kr|fr|sfr|rs|rp|din|lei|ft|tl|kč|zł)\.?|R|RM|KM|kn|DM|"
+    "(?i:\u0440(?:\u0443\u0431)?|\u0433\u0440\u043d|\u043b\u0432)\\.?"  # roubles, hryvnias, leva in Cyrillic
+)
+_CURRENCY = re.compile(
+    rf"^([+-]?)(?:[A-Z]{{3}}|{_NAMES})\s*(?=[-+.,0-9])|(?<=[-.,0-9\u2013\u2014])\s*(?:[A-Z]{{3}}|{_NAMES})$"
+)
+_NO_FRACTION = re.compile(r"(?<=[0-9])[.,:][-\u2013\u2014]{1,2}$")
+_SIGNS = {0x2212: "-", 0x066B: ".", 0x066C: ",", 0xFF0C: ",", 0xFF0E: "."}  # minus; Arabic and full-width signs
+_FOREIGN = re.compile(r"[\u2212\u066b\u066c\uff0c\uff0e]|(?![0-9])\d")
 _GROUPED_DECIMAL = re.compile(rf"([+-]?[0-9]{{1,3}}(?:([,.{_SPACES}])[0-9]{{3}})(?:\2[0-9]{{3}})*)([,.])([0-9]+)")
 
 
@@ -76,11 +84,10 @@ def _number(text: str, decimal: str | None) -> str | None:
 def _known(number: str, decimal: str) -> str | None:
     """The number as Python writes it, where the decimal sign is known."""
     match = _KNOWN_SIGN[decimal].fullmatch(number)
-    if match is None or not (match[2] or (match[3] or "")[:1].isdigit()):
+    if match is None or not (match[2] or match[3]):
         return None
-    fraction = match[3] if (match[3] or "")[:1].isdigit() else ""
     whole = f"{match[1]}{_digits(match[2] or '0')}"
-    return f"{whole}.{fraction}" if fraction else whole
+    return f"{whole}.{match[3]}" if match[3] else whole
 
 
 def _plain_decimal(number: str) -> str | None:
@@ -99,16 +106,24 @@ def _repeated(number: str) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Without white space and one currency at the ends, the minus sign as ASCII."""
-    number = _CURRENCY.sub(r"\1", text.strip().replace("\u2212", "-"))
+    """Without white space, one currency at the ends and a dash for no fraction; digits and signs in ASCII."""
+    number = _without_sign((_ascii(text) if _FOREIGN.search(text) else text).strip())
+    if number[-1:].isdigit() and number[:1].isdigit():  # most are such
+        return number
+    return _NO_FRACTION.sub("", _CURRENCY.sub(r"\1", number, count=1))
+
+
+def _ascii(text: str) -> str:
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in text.translate(_SIGNS))
+
+
+def _without_sign(number: str) -> str:
+    """Without one currency sign at its ends."""
     if number and unicodedata.category(number[-1]) == "Sc":
         return number[:-1].rstrip()
     sign = number[:1] if number[:1] in ("-", "+") else ""
     rest = number[len(sign) :]
-    if rest and unicodedata.category(rest[0]) == "Sc":
-        rest = rest[1:].lstrip()
-        return rest if sign == "" else sign + rest
-    return number
+    return sign + rest[1:].lstrip() if rest and unicodedata.category(rest[0]) == "Sc" else number
 
 
 def _digits(number: str) -> str:

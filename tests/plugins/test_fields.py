@@ -143,7 +143,7 @@ def test_what_a_followed_link_brings_along() -> None:
     assert first == Request(
         "1",
         method="POST",
-        headers={"A": "b"},
+        headers={"Content-Type": "application/x-www-form-urlencoded", "A": "b"},
         body="q=é".encode(),
         page="detail",
         carry={"title": "One i", "n": 12},

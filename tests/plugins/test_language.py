@@ -321,6 +321,11 @@ def test_bodies() -> None:
     assert json.loads(second.body or b"")["page"] == 3
     (cursor,) = links({"json": "next", "body": "c={value}"}, DATA, "application/json")
     assert (cursor.method, cursor.body) == ("POST", b"c=c2")
+    assert cursor.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+    (typed,) = links({"json": "next", "body": "{value}", "headers": {"content-type": "text/plain"}}, DATA, "text/html")
+    assert typed.headers == {"content-type": "text/plain"}
+    (bare,) = links({"json": "next", "method": "POST"}, DATA, "application/json")
+    assert (bare.headers, bare.body) == ({}, None)
 
 
 # --- numbers, filters ------------------------------------------------------------------------------------------------
@@ -346,6 +351,33 @@ def test_bodies() -> None:
         ("1.50", None, "1.50"),
         ("USD 99.95", None, "99.95"),
         ("1,234", None, None),
+        *(("1 234,56 z\u0142", None, "1234.56"), ("1 299 K\u010d", None, "1299"), ("R$ 1.299,90", None, "1299.90")),
+        *(
+            ("US$ 12.00", None, "12.00"),
+            ("-US$12.00", None, "-12.00"),
+            ("Fr. 12.\u2013", None, "12"),
+            ("kr 1 299", None, "1299"),
+        ),
+        *(
+            ("1 299,00 kr.", None, "1299.00"),
+            ("299:-", None, "299"),
+            ("12,--", ".", "12"),
+            ("Rs. 1,500.00", None, "1500.00"),
+        ),
+        *(
+            ("12,- \u20ac", None, "12"),
+            ("500 \u0440\u0443\u0431.", None, "500"),
+            ("CHF 1\u2019234.50", None, "1234.50"),
+        ),
+        *(
+            ("\u0661\u0662\u066b\u0665", None, "12.5"),
+            ("\uff11\uff12\uff0c\uff15", None, "12.5"),
+            ("\u0e53\u0e54", None, "34"),
+        ),
+        *(
+            (bad, None, None)
+            for bad in ("12 kg", "12 St\u00fcck", "kr", "fr 12 kr", "12.5 EUR/kg", "1.2k", "12 - 15", "x12", "12,-5")
+        ),
     ],
 )
 def test_decimals(text: str, sign: str | None, number: str | None) -> None:

@@ -76,6 +76,26 @@ def test_a_cursor_in_json_by_post(serve: Callable[..., Any], tmp_path: Path) -> 
     assert site.log == ['POST /api {"after":null}', 'POST /api {"after": "b c"}']
 
 
+def test_a_body_has_a_type(tmp_path: Path) -> None:
+    from pipeline.config import load
+    from pipeline.runner.build import own_seeds
+
+    url = "http://127.0.0.1:1/"
+    seeds = [
+        {"url": url},
+        {"url": url, "body": "a=1"},
+        {"url": url, "json": {}},
+        {"url": url, "body": "<a/>", "headers": {"content-type": "text/xml"}},
+    ]
+    (tmp_path / "c.yaml").write_text(json.dumps({"name": "c", "seeds": seeds}))
+    assert [(one.method, one.headers) for one in own_seeds(load(tmp_path / "c.yaml"))] == [
+        ("GET", {}),
+        ("POST", {"Content-Type": "application/x-www-form-urlencoded"}),
+        ("POST", {"Content-Type": "application/json"}),
+        ("POST", {"content-type": "text/xml"}),
+    ]
+
+
 def test_carried_values_keep_their_types_in_check(tmp_path: Path) -> None:
     link = {"each": "li", "css": "a", "page": "d", "carry": {"price": "b", "n": {"css": "b", "type": "int"}}}
     fields = {"p": {"carry": "price"}, "n": {"carry": "n", "required": True}}
