@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pipeline import collector
+from pipeline import __version__, collector
 from pipeline.cli import faults
 
 COMMANDS = {
@@ -74,6 +74,6 @@ class Hookline(click.Group):
 
 
 @click.group(cls=Hookline, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="hookline", prog_name="hookline", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="hookline", message="%(prog)s %(version)s")
 def main() -> None:
     """Hook, line and sinker: a YAML file says where to start and what to keep; a run publishes all of it or nothing."""

@@ -29,7 +29,8 @@ HEAVY = {"rich", "lxml", "bs4", "soupsieve", "cronsim", "asyncio", "multiprocess
 OF_RUNS = {"pipeline.cli.emit", "pipeline.config.crontab"}
 TABLE = {
     "--version": HEAVY
-    | {"msgspec", "pydantic", "yaml", "sqlite3", "ssl", "pluggy", "selectolax", "httptools", "pycares"},
+    | {"msgspec", "pydantic", "yaml", "sqlite3", "ssl", "pluggy", "selectolax", "httptools", "pycares"}
+    | {"importlib.metadata", "email", "json"},
     "check": HEAVY | OF_RUNS,
     "run": HEAVY | OF_RUNS | {"pipeline.runner.metrics", "pipeline.cli.progress", "plugins.store.csv"},
 }
