@@ -68,20 +68,32 @@ def resolve(text: str) -> Any:
 
 
 class Scalar:
-    """A leaf: `text` is its spelling, `value` its meaning. `secret` ones are never shown, `broken` ones not judged."""
+    """A leaf: `text` is its spelling, `value` its meaning. `secret` ones are never shown, `broken` ones not judged.
 
-    __slots__ = ("broken", "mark", "plain", "secret", "text", "value")
+    Its characters stand in the file one after another, the first `lead` columns behind `mark`; None where they do not
+    (several lines, escapes, values from elsewhere).
+    """
+
+    __slots__ = ("broken", "lead", "mark", "plain", "secret", "text", "value")
     height = 1
     size = 1
 
     def __init__(
-        self, text: str, mark: Mark, *, plain: bool = False, secret: bool = False, broken: bool = False
+        self,
+        text: str,
+        mark: Mark,
+        *,
+        plain: bool = False,
+        secret: bool = False,
+        broken: bool = False,
+        lead: int | None = None,
     ) -> None:
         self.text = text
         self.mark = mark
         self.plain = plain
         self.secret = secret
         self.broken = broken
+        self.lead = lead
         self.value: Any = resolve(text) if plain else text
 
     @property

@@ -36,15 +36,16 @@ def locate(tree: Mapping, path: KeyPath, *, key: bool = False) -> Mark:
 
 
 def inside(written: Mapping, tree: Mapping, path: KeyPath, at: int) -> Mark:
-    """The place of a character of a text, counted from 0; of the text itself where `${...}` has moved what it holds.
+    """The place of a character of a text, counted from 0; of the text itself where that cannot be told.
 
-    `written` is the tree before substitution. In quotes an escape before the character would move it too; that is rare
-    and harmless.
+    `written` is the tree before substitution: what `${...}` has moved is not there any more.
     """
     (mark, node), (_, before) = steps(tree, path)[-1], steps(written, path)[-1]
-    if not isinstance(node, Scalar) or node is not before:
-        return node.mark if isinstance(node, Scalar) else mark
-    return node.mark._replace(column=node.mark.column + at + (not node.plain))
+    if not isinstance(node, Scalar):
+        return mark
+    if node is not before or node.lead is None:
+        return node.mark
+    return node.mark._replace(column=node.mark.column + node.lead + at)
 
 
 def is_secret(path: KeyPath, node: Node) -> bool:

@@ -88,7 +88,7 @@ class _Builder:
             self.alias(event)
         elif isinstance(event, yaml.ScalarEvent):
             plain = event.style in (None, "") and getattr(event, "tag", None) is None
-            node = Scalar(event.value, self.mark(event), plain=plain)
+            node = Scalar(event.value, self.mark(event), plain=plain, lead=_lead(event))
             self.counted(node.mark, 1)
             self.name(event.anchor, node)
             self.place(node)
@@ -220,6 +220,15 @@ def read(data: bytes, file: str) -> tuple[Mapping, list[Problem]]:
         message = f"expected a mapping of keys such as name, seeds and pages, found {kind(root)}"
         raise ConfigError([*problems, Problem(mark, "", message)])
     return root, problems
+
+
+def _lead(event: Any) -> int | None:
+    """How far behind its mark, which an anchor is part of, a scalar's text begins; None where it is spelt otherwise."""
+    quotes, begins, ends = int(event.style in ("'", '"')), event.start_mark, event.end_mark
+    if begins.line != ends.line or event.style in ("|", ">"):
+        return None
+    lead: int = ends.column - quotes - len(event.value) - begins.column
+    return lead if lead == quotes or (event.anchor is not None and not quotes) else None
 
 
 def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:

@@ -38,6 +38,14 @@ MISTAKES = [
     ("checks: ['items >= ${SECRET}']\n", ["x.yaml:9:10: checks.0: expected a check, found a value that is not shown; it came from the environment"]),
     ("filter: [{currency: {to: eur}}]\nchecks: [items.bok >= 1]\n", ["x.yaml:10:16: checks.0: expected a type of items of a page rule, found 'bok'; did you mean 'book'?"]),
     ("filter: [dedupe, {require: [title], items: book}]\nchecks: [coverage.pen.inc > 1%]\n", ["x.yaml:10:23: checks.0: expected a field of type pen, found 'inc'; did you mean 'ink'?"]),
+    ("checks:\n  - >-\n    items.book\n    > nine\n", ["x.yaml:10:5: checks.0: expected a number or a percentage such as 98%, found 'nine'"]),
+    ("checks:\n  - |\n    items.book > nine\n", ["x.yaml:10:5: checks.0: expected a number or a percentage such as 98%, found 'nine'"]),
+    ('checks: ["items.b\\u006fok > nine"]\n', ["x.yaml:9:10: checks.0: expected a number or a percentage such as 98%, found 'nine'"]),
+    ("checks: [items.book\n    > nine]\n", ["x.yaml:9:10: checks.0: expected a number or a percentage such as 98%, found 'nine'"]),
+    ("checks: [&enough  items > nine, *enough]\n", [
+        "x.yaml:9:27: checks.0: expected a number or a percentage such as 98%, found 'nine'",
+        "x.yaml:9:27: checks.1: expected a number or a percentage such as 98%, found 'nine'",
+    ]),
     ("on_check_failure: publsh\n", ["x.yaml:9:19: on_check_failure: expected keep_last_good or publish, found 'publsh'; did you mean 'publish'?"]),
 ]  # fmt: skip
 
@@ -49,6 +57,17 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path, text: str, told: lis
     with pytest.raises(ConfigError) as caught:
         load(file, environ={"SECRET": "hunter2%"})
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == told
+
+
+def test_a_mistake_in_a_check_from_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(BASE)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"checks": "[items >> 2, items.bok >= 1]"})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "--set checks: checks.0: expected >=, <=, >, <, == or drop, found '>>'",
+        "--set checks: checks.1: expected a type of items of a page rule, found 'bok'; did you mean 'book'?",
+    ]
 
 
 FINE = [
