@@ -81,7 +81,7 @@ class Runner:
         """From the values of `FLAGS`, and what else a command has for the options."""
         output = flags["output"]
         options = Options(
-            time_limit=_checked("--time-limit", flags["time_limit"], seconds),
+            time_limit=_checked("--time-limit", flags["time_limit"], _limit),
             if_locked=flags["if_locked"],
             workers=flags["workers"],
             output=Path(output) if output not in (None, "-") else None,
@@ -163,6 +163,14 @@ class Runner:
             self.voice.failed(fault, str(file))
             return ending._replace(code=worst([ending.code, fault.code]))
         return ending
+
+
+def _limit(text: str) -> float:
+    """A duration in seconds, as `limits.time` may be one."""
+    limit = seconds(text)
+    if not limit:
+        raise ValueError("a duration longer than 0, such as 25m")
+    return limit
 
 
 def _checked(flag: str, text: str | None, read: Any) -> Any:

@@ -43,7 +43,7 @@ def success_lines(summary: Summary) -> list[str]:
     dropped = sum(items.dropped.values())
     if dropped or items.dead_lettered:
         lines.append(f"  {dropped} dropped, {items.dead_lettered} dead-lettered")
-    lines.extend(f"  -> {path}" for path in summary.outputs)
+    lines.extend(f"  -> {path}" for path in summary.outputs if summary.published)
     lines.extend(f"  {line}" for line in drift_lines(summary))
     return [printable(line) for line in lines]
 

@@ -31,12 +31,12 @@ class Home:
     Raises LockedError if another process has the folder for more than `wait` seconds.
     """
 
-    def __init__(self, folder: Path | None, *, run: str = "", wait: float = 0.0) -> None:
+    def __init__(self, folder: Path | None, *, wait: float = 0.0) -> None:
         self.folder = folder
         self.fresh = False  # it was found that no run was ever in it
         self._unwanted = False
         self._wake: Callable[[], None] | None = None
-        self._lock = Lock.take(folder, run, wait=wait) if folder is not None else None
+        self._lock = Lock.take(folder, wait=wait) if folder is not None else None
         try:
             self.writer = Writer(folder / FILE if folder is not None else None, wake=self._answered)
         except BaseException:

@@ -72,7 +72,7 @@ def exposition(samples: Iterable[Sample]) -> str:
     for sample in samples:
         for name, labels, value in _series(sample):
             told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-            series.setdefault(name, []).append(f"{name}{{{told}}} {value:.17g}")
+            series.setdefault(name, []).append(f"{name}{{{told}}} {+value}")  # in full, and True as 1
     lines = []
     for name, meaning in FAMILIES.items():
         if name in series:

@@ -367,7 +367,7 @@ def execute(
     if folder is None or not (folder / FILE).exists():  # what is wrong with a config leaves nothing behind
         early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
     try:
-        home = Home(folder, run=early.run.id if early is not None else "")
+        home = Home(folder)
     except BaseException as error:
         if early is not None:
             early.close()

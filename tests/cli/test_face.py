@@ -151,11 +151,13 @@ def test_metrics_tell_of_every_config_of_the_command(shop: Any, inside: Any, tmp
 
 def test_labels_are_escaped_and_one_family_stands_together() -> None:
     summary = Summary("1", "x", "r", "s", "c", fates={'failed:"\\\n': 2, "fetched": 3})
+    summary.seconds, summary.published = 0.2, True
     text = exposition([Sample(Path('/a"\\b\n'), 0, 1.5, None, summary), Sample(Path("/c"), 75, 1.5)])
     found = samples(text)
     assert found["hookline_run_requests", '/a"\\b\n', 'failed:"\\\n'] == 2
     assert found["hookline_exit_code", "/c"] == 75
     assert text.count("# TYPE hookline_exit_code gauge\n") == 1
+    assert "} 0.2\n" in text and "hookline_run_published" in text and "True" not in text
 
 
 def test_metrics_that_cannot_be_written_cost_exit_5(shop: Any, inside: Any, tmp_path: Path) -> None:
@@ -175,11 +177,18 @@ def test_only_narrows_the_links_and_keeps_what_is_published(shop: Any, inside: A
     assert done.returncode == 0 and "shop: 3 pages in" in done.stderr
     assert sorted(shop.log) == ["GET /", "GET /a/1", "GET /a/2"]
     assert len((tmp_path / "shop.jsonl").read_text().splitlines()) == 3, "nothing was published yet"
-    again = inside("run", "shop.yaml", "--only", r"re:/b/\d$")
+    again = inside("run", "shop.yaml", "--only", r"re:/b/\d$", "-v")
     assert again.returncode == 0 and "hookline publish shop.yaml" in again.stderr
+    assert "-> " in done.stderr and "-> " not in again.stderr, "where the items are is told if they are there"
     assert sorted(shop.log[3:]) == ["GET /", "GET /b/1"]
     assert len((tmp_path / "shop.jsonl").read_text().splitlines()) == 3
     assert inside("run", "shop.yaml", "--only", "re:(").returncode == 2
+
+
+@pytest.mark.parametrize("word", ["0s", "0ms", "5", "soon", "-1s"])
+def test_a_time_limit_is_a_duration_longer_than_0(inside: Any, word: str) -> None:
+    done = inside("run", "shop.yaml", f"--time-limit={word}")
+    assert done.returncode == 2 and "--time-limit wants a duration" in done.stderr
 
 
 def test_workers_by_flag(shop: Any, inside: Any, tmp_path: Path) -> None:

@@ -459,12 +459,25 @@ def test_while_a_run_has_the_state_the_others_say_whose_it_is(
 ) -> None:
     shop(site, tmp_path)
     assert hookline("run", "shop.yaml").returncode == 0
-    with Lock.take(tmp_path / STATE):
+    with Lock.take(tmp_path / STATE) :
         done = call(hookline, words)
         assert done.returncode == 75, done.stderr
         assert "is locked by process" in done.stderr and str(os.getpid()) in done.stderr
         assert hookline("runs", "shop.yaml").returncode == 0, "who only looks needs no lock"
     assert statuses(hookline) == ["published"]
+
+
+def test_a_run_under_way_is_named_once(site: Any, hookline: Any, tmp_path: Path) -> None:
+    shop(site, tmp_path)
+    told = []
+
+    def home(headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+        told.append(hookline("run", "shop.yaml").stderr)
+        return 200, {"Content-Type": "text/html"}, "<h1>list</h1>"
+
+    site.pages["/"] = home
+    assert hookline("run", "shop.yaml").returncode == 0
+    assert told[0].count(history(hookline)[0]["id"]) == 1, told
 
 
 # --- run: what it says of what was before, and of several configs -----------------------------------------------------
