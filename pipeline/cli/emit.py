@@ -48,6 +48,11 @@ class Job:
         return min(LONGEST_LIMIT, gap - self.jitter - max(15, gap // 10))
 
     @property
+    def longest(self) -> int:
+        """Seconds after which a run that does not stop by itself is ended from outside, before the next one begins."""
+        return min(self.limit + max(60, self.limit // 10), self.schedule.shortest_gap() - self.jitter - 1)
+
+    @property
     def command(self) -> list[str]:
         """The whole command."""
         return [*self.program, "run", "--time-limit", duration(self.limit), *self.arguments, str(self.file)]
@@ -168,7 +173,7 @@ def units(job: Job) -> dict[str, str]:
         environment=_plain(job.file.with_suffix(".env")),
         command=" ".join([_quoted(job.program[0]), *(_quoted(word, "$") for word in job.command[1:])]),
         window=f"{gap * 4 // 5}s",
-        longest=f"{job.limit + max(60, job.limit // 10)}s",
+        longest=f"{job.longest}s",
         pause=f"{min(600, max(5, gap // 20))}s",
         writable=" ".join(_quoted(str(path)) for path in job.writable),
         temporary="" if shared else "PrivateTmp=yes\n",

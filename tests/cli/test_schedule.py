@@ -88,6 +88,8 @@ def test_a_run_is_over_before_the_next_begins(schedule: str, limit: str, jitter:
     one = job(schedule=schedule)
     assert (duration(one.limit), one.jitter) == (limit, jitter)
     assert one.jitter + seconds(limit) + 10 < one.schedule.shortest_gap()
+    assert seconds(limit) + 10 < one.longest < one.schedule.shortest_gap() - one.jitter
+    assert f"TimeoutStartSec={one.longest}s" in units(one)["hookline-books.service"].splitlines()
 
 
 def test_a_unit_has_what_the_exit_codes_mean() -> None:
