@@ -119,6 +119,11 @@ def _field(values: Sequence[Any]) -> FieldFigures:
     return figures
 
 
+def is_filled(value: Any) -> bool:
+    """Is it neither null nor empty?"""
+    return value is not None and not (isinstance(value, _EMPTY) and not value)
+
+
 def median(values: Iterable[Any]) -> Any:
     """The middle of some numbers, of which there is one at least. `statistics` takes 10 ms to import."""
     ordered = sorted(values)

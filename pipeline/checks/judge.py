@@ -30,13 +30,16 @@ _TRUE: Final = {
 class Verdict(msgspec.Struct, frozen=True):
     """How one check came out; `message` says what was expected, what came, and what it was before.
 
-    A check that could not be judged is `skipped`, and `passed` too.
+    A check that could not be judged is `skipped`, and `passed` too. Of one that failed `url` is a page that shows why,
+    where one was found, and `rule` its page rule.
     """
 
     check: str
     passed: bool
     message: str
     skipped: bool = False
+    url: str = ""
+    rule: str = ""
 
 
 class Measured(msgspec.Struct, frozen=True):

@@ -98,7 +98,8 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
 
 def _verdict(verdict: Verdict) -> str:
     word = "skipped" if verdict.skipped else "passed" if verdict.passed else "FAILED"
-    return f"{word:<7} {verdict.check}: {verdict.message}"
+    where = f"; see {verdict.url}" if verdict.url else ""
+    return f"{word:<7} {verdict.check}: {verdict.message}{where}"
 
 
 def _fields(fields: dict[str, FieldFigures], count: int) -> Iterator[tuple[Any, ...]]:

@@ -108,7 +108,10 @@ def _next(summary: Summary, config: str, command: str) -> list[str]:
     if summary.exit_code in GOES_ON and command:
         again = f"hookline run {quoted}"
         return [f"next: the same command goes on with it: {again}" if command == "run" else f"next: {again} goes on"]
-    lines = [f"next: {next_command(summary, config)}"]
+    following = next_command(summary, config)
+    lines = [f"next: {following}"]
+    if summary.exit_code == 1 and command and "--explain" in following:
+        lines.append(f"all that was found: hookline report {quoted}")
     if summary.exit_code == 1 and command and not summary.published:
         lines.append(f"to publish the result all the same: hookline publish {quoted} --force")
     return lines
@@ -119,6 +122,9 @@ def next_command(summary: Summary, config: str) -> str:
     quoted = shlex.quote(config)
     if summary.exit_code == 4 and summary.problems:
         return f"hookline fetch --head {shlex.quote(summary.problems[0].url)}"
+    shown = next((verdict for verdict in summary.checks if not verdict.passed and verdict.url), None)
+    if summary.exit_code == 1 and shown is not None:
+        return f"hookline try {quoted} {shlex.quote(shown.url)} --page {shlex.quote(shown.rule)} --explain"
     about_pages = any(verdict.check.startswith("pages") for verdict in summary.checks if not verdict.passed)
     if summary.exit_code == 1 and summary.problems and about_pages:
         return f"hookline try {quoted} {shlex.quote(summary.problems[0].url)}"

@@ -232,7 +232,7 @@ class Session:
                     stager,
                     number=self.number,
                     run=job.run.id,
-                    judge=Judge(self.loaded.config, self.home.writer),
+                    judge=Judge(self.loaded.config, self.home.writer, self.number),
                     keys=item_keys(self.loaded.config),
                     stopped=signals.came,
                     balances=lambda summary: not summary.imbalance(),

@@ -100,7 +100,13 @@ def test_a_class_is_renamed_and_later_the_selector_is_repaired(shop: Shop) -> No
         "coverage.book.price >= 98%: expected at least 98 %, got 0 % (0 of 6), before 100 % (6 of 6)" in failed.stderr
     )
     assert failed.stdout == "" and len(failed.stderr.splitlines()) <= MOST_LINES
-    assert "hookline report shop.yaml" in failed.stderr and "hookline publish shop.yaml --force" in failed.stderr
+    assert failed.stderr.splitlines()[-3:] == [
+        f"  next: hookline try shop.yaml {shop.site.url}/1 --page book --explain",
+        "  all that was found: hookline report shop.yaml",
+        "  to publish the result all the same: hookline publish shop.yaml --force",
+    ]
+    explained = shop("try", f"{shop.site.url}/1", "--page", "book", "--explain").stdout
+    assert "`b.price` matches nothing" in explained
     assert shop.outputs() == good
     shop.write(**{"b.price": "b.amount"})  # nothing changes on the site
     assert shop("run").stderr == ""
@@ -193,6 +199,7 @@ def test_what_a_required_field_costs_is_told(shop: Shop) -> None:
         "coverage.book.price >= 98%: expected at least 98 %, got no items of type book, before 100 % (6 of 6)" in failed
     )
     assert "  6 x item dropped, fields: missing price" in failed.splitlines()
+    assert f"  next: hookline try shop.yaml {shop.site.url}/1 --page book --explain" in failed.splitlines()
 
 
 def test_the_checks_in_force_are_told(shop: Shop) -> None:
@@ -216,8 +223,23 @@ def test_a_type_may_not_vanish_unless_nobody_asks_for_it_any_more(shop: Shop) ->
     assert "no type of items vanishes: expected items of every type that was published, got no pen, before 1 pen" in (
         failed.stderr
     )
+    assert f"hookline try shop.yaml {shop.site.url}/1 --page book --explain" in failed.stderr
     shop.config.write_text(shop.config.read_text().replace(PENS, ""))
     assert shop.run() == 0
+
+
+def test_the_page_that_shows_why_is_one_of_this_run(shop: Shop) -> None:
+    """A book that never had a price stands first, and was not fetched anew: what is new about the site is elsewhere."""
+    shop.write(**{"98%": "80%", "    items:\n": "    revisit: 1h\n    items:\n"})
+    shop.site.page("/1", "<h1>Book 1</h1>")
+    assert shop.run() == 0
+    for number in range(7, 12):
+        shop.site.page(f"/{number}", f"<h1>Book {number}</h1>")
+    shop.site.page("/", "".join(f"<a href=/{number}>x</a>" for number in range(1, 12)))
+    assert shop.run() == 1
+    (failed,) = (each for each in shop.report()["checks"] if not each["passed"])
+    assert (failed["url"], failed["rule"]) == (f"{shop.site.url}/10", "book")
+    assert f"; see {shop.site.url}/10\n" in shop("report").stdout
 
 
 # --- drift -----------------------------------------------------------------------------------------------------------

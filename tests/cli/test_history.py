@@ -459,7 +459,7 @@ def test_while_a_run_has_the_state_the_others_say_whose_it_is(
 ) -> None:
     shop(site, tmp_path)
     assert hookline("run", "shop.yaml").returncode == 0
-    with Lock.take(tmp_path / STATE) :
+    with Lock.take(tmp_path / STATE):
         done = call(hookline, words)
         assert done.returncode == 75, done.stderr
         assert "is locked by process" in done.stderr and str(os.getpid()) in done.stderr
