@@ -21,7 +21,7 @@ from msgspec.msgpack import Ext
 
 from pipeline import logs
 from pipeline.errors import ConfigError, Mark, Problem
-from pipeline.model import MAX_BODY, Fault, PackedPage, PageJob, PageResult
+from pipeline.model import MAX_BODY, Drop, Fault, Item, PackedPage, PageJob, PageResult, Request
 from pipeline.packing import pack, unpack_job
 from pipeline.stages.faults import describe, short
 from pipeline.stages.host import Host, Use
@@ -29,6 +29,7 @@ from pipeline.stages.loading import Catalogue, Point
 from pipeline.stages.places import KeyPath, Locate, key_text
 from pipeline.stages.runinfo import RunInfo
 from pipeline.workers import notes
+from pipeline.workers.guard import share
 
 JOB: Final = "pipeline.stages.worker:start"
 MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may give
@@ -143,7 +144,10 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     """What a worker process does with a page: from a PageJob to a PackedPage, both as msgpack. Raises ConfigError."""
     from pipeline.crawl.scope import Normaliser  # noqa: PLC0415 - not for the store process, which starts from here too
     from pipeline.stages.links import RuleBook  # noqa: PLC0415
+    from pipeline.stages.page import Page, PageHeaders  # noqa: PLC0415
+    from pipeline.stages.tree import Element  # noqa: PLC0415
 
+    share(Page, PageHeaders, Element, Item, Request, Drop)
     plan, host = plan_and_host(setup)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))

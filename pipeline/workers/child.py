@@ -30,7 +30,7 @@ import msgspec
 
 from pipeline import collector
 from pipeline.errors import ConfigError, Problem
-from pipeline.workers import notes
+from pipeline.workers import guardian, notes
 from pipeline.workers.framing import LONGEST, Frames, Piece, head
 from pipeline.workers.guard import Guard
 
@@ -40,6 +40,8 @@ NUMBER: Final = 4  # bytes of a job number
 _HIGH: Final = 400  # the channel's descriptor is at least this, out of the way of loops that close "all" of them
 _PR_SET_PDEATHSIG: Final = 1
 _READ: Final = 256 * 1024
+# As they were before any plugin was imported, which may put others in their place.
+_getpid, _readv, _write, _exit = os.getpid, os.readv, os.write, os._exit
 
 
 class First(msgspec.Struct):
@@ -67,6 +69,7 @@ def main() -> NoReturn:
     given, shared, parent = map(int, sys.argv[2:5])
     sys.argv[:] = ["hookline-worker"]
     die_with_parent(parent)
+    guardian.watch(os.environ.get(guardian.MARK, ""))
     sys.stdout = sys.stderr
     _spare_the_parent()
     collector.relax()
@@ -94,9 +97,9 @@ def _serve(channel: Channel, run: Run, guard: Guard, most: int) -> None:
             kind, answer, error = ANSWER, run(payload), None
         except BaseException as raised:  # is no answer; the process may be in any state
             kind, answer, error = RAISED, b"", raised
-        if os.getpid() != channel.owner:  # a plugin forked, and its child came back here
-            os._exit(0)
-        if not guard.restore() and kind == ANSWER:
+        if _getpid() != channel.owner:  # a plugin forked, and its child came back here
+            _exit(0)
+        if not _is_as_it_was(guard) and kind == ANSWER:
             kind = LAST
         if error is not None:
             answer = _told(error).encode("utf-8", "replace")
@@ -106,6 +109,13 @@ def _serve(channel: Channel, run: Run, guard: Guard, most: int) -> None:
         here[:] = notes.NOWHERE
         if kind != ANSWER:
             return
+
+
+def _is_as_it_was(guard: Guard) -> bool:
+    try:
+        return guard.restore()
+    except Exception:  # whatever a plugin put in the place of what a guard needs
+        return False
 
 
 class Channel:
@@ -143,17 +153,17 @@ class Channel:
         data = memoryview(b"".join((head(size), number.to_bytes(NUMBER, "big"), bytes((kind,)), payload)))
         try:
             while data:
-                data = data[os.write(self._fd, data) :]
+                data = data[_write(self._fd, data) :]
         except OSError:
-            os._exit(NO_CHANNEL)
+            _exit(NO_CHANNEL)
 
     def _wait(self) -> list[Piece]:
         """Frames, at least one. Ends the process at the end of input."""
         while True:
             try:
-                size = os.readv(self._fd, [self._buffer])
+                size = _readv(self._fd, [self._buffer])
             except OSError:
-                os._exit(NO_CHANNEL)
+                _exit(NO_CHANNEL)
             if not size:
                 _leave(0)
             if frames := self._frames.feed(self._buffer[:size]):
@@ -162,7 +172,7 @@ class Channel:
     def _forking(self) -> None:
         # Where a thread forks, its end would count as the parent's.
         in_main = threading.get_ident() == threading.main_thread().ident
-        self._forker = os.getpid() if in_main else 0
+        self._forker = os.getpid() if in_main and not guardian.is_starting() else 0
 
     def _forked(self) -> None:
         with contextlib.suppress(OSError):  # a fork of a fork

@@ -4,7 +4,7 @@ Answers for: a send that never blocks and waits for room only while something is
 behind, and saying how a worker ended. Must not know: which worker gets which job, what becomes of jobs, plugins.
 
 Each worker leads a process group of its own. So a terminal's signals do not reach it, and what plugins start is killed
-with it.
+with it; what leaves the group is the worker's `guardian`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import msgspec
 from pipeline.fetch.loop import READ, WRITE, Loop
 from pipeline.model import PageJob, Request
 from pipeline.packing import carrying
-from pipeline.workers import notes
+from pipeline.workers import guardian, notes
 from pipeline.workers.child import NO_CHANNEL, NUMBER, First
 from pipeline.workers.deaths import CLOSED
 from pipeline.workers.framing import HEAD, Frames, frame, head
@@ -266,6 +266,7 @@ def spawn(channel: int, shared: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=_stderr(),
         process_group=0,
+        env={**os.environ, guardian.MARK: f"{os.getpid()}.{time.monotonic_ns()}"},
     )
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import builtins
 import ctypes
+import decimal
 import gc
+import json
 import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -43,9 +46,10 @@ def parse(page: Page) -> Iterator[Any]:
     """An item, a link, and the deed."""
     name = page.url.rpartition("/")[2]
     text = page.css("h1::text")
+    here = [os.environ.get("PATH"), time.tzname[0], str(decimal.Decimal("1.25") * 1), bool(page)]
     if name in _DEEDS:
         yield from _DEEDS[name](page) or ()
-    yield Item("page", {"title": text[0], "path": page.url, "size": len(page.body)})
+    yield Item("page", {"title": text[0], "path": page.url, "size": len(page.body), "here": here})
     yield Request("/next")
 
 
@@ -168,10 +172,9 @@ def stops_itself(page: Page) -> None:
 
 @deed("of memory, and was killed")
 def leaks(page: Page) -> None:
-    kept = []
-    while True:
-        kept.append(b"x" * 34_000_000)
-        time.sleep(0.02)
+    kept = [b"x" * 34_000_000 for _ in range(7)]
+    time.sleep(60)
+    kept.clear()
 
 
 @deed("was killed")
@@ -330,6 +333,31 @@ def starts_a_program(page: Page) -> None:
 
 
 @deed()
+def starts_a_session(page: Page) -> None:
+    subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+
+
+@deed()
+def spawns_a_session(page: Page) -> None:
+    os.posix_spawn("/bin/sleep", ["sleep", "60"], os.environ, setsid=True)
+
+
+@deed()
+def leaves_a_shell(page: Page) -> None:
+    os.system("sleep 60 &")
+
+
+@deed()
+def waits_for_all_its_children(page: Page) -> None:
+    os.posix_spawn("/bin/true", ["true"], os.environ)
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        return
+
+
+@deed()
 def lowers_soft_limits(page: Page) -> None:
     for limit, soft in ((resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_AS, 1_000_000)):
         resource.setrlimit(limit, (soft, resource.getrlimit(limit)[1]))
@@ -343,6 +371,35 @@ def lowers_hard_limits(page: Page) -> None:
 @deed()
 def turns_the_collector_off(page: Page) -> None:
     gc.disable()
+
+
+@deed()
+def replaces_functions(page: Page) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("replaced")
+
+    for module, names in ((os, "write readv getpid getcwd _exit"), (time, "time monotonic"), (json, "loads dumps")):
+        for name in names.split():
+            setattr(module, name, broken)
+
+
+@deed("*")
+def changes_classes(page: Page) -> None:
+    Page.css = lambda self, selector: []  # type: ignore[assignment, method-assign]
+    Page.text = "<h1>another page"  # type: ignore[assignment, method-assign]
+    Page.__bool__ = lambda self: False  # type: ignore[attr-defined]
+    Request.__post_init__ = lambda self: self.carry.update(spoilt=1)  # type: ignore[attr-defined]
+    Item.type = property(lambda self: "spoilt")  # type: ignore[assignment]
+
+
+@deed()
+def changes_its_surroundings(page: Page) -> None:
+    os.environ.clear()
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    decimal.getcontext().prec = 1
+    decimal.getcontext().traps[decimal.InvalidOperation] = False
+    sys.setprofile(lambda *_: None)
 
 
 @deed("*")

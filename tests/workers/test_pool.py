@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from pipeline.workers.pool import WorkerPool
 
 JOBS = '''
 """Jobs for the pool's tests. A worker answers with what the path asks for."""
-import os, sys, time, threading
+import os, subprocess, sys, time, threading
 from pathlib import Path
 import msgspec
 from pipeline.model import PackedPage, PageJob
@@ -48,6 +49,12 @@ def answer(setup):
             time.sleep(float(rest))
         if word == "big":
             return msgspec.msgpack.encode(PackedPage(items=b"x" * int(rest)))
+        if word == "leave":  # programs that leave the worker's group, or its parent
+            subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+            subprocess.Popen(["/bin/sh", "-c", "sleep 60 & sleep 60"])
+            os.system("sleep 60 &")
+            if os.fork() == 0:
+                time.sleep(60)
         if word == "bug":
             raise RuntimeError("a bug")
         with open(folder / "order", "a") as file:
@@ -437,6 +444,43 @@ def test_no_worker_outlives_its_parent(doing: str, pool: Any, tmp_path: Path, re
         while (left := [pid for pid in pids if _is_running(pid)]) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not left
+
+
+def test_nothing_that_plugins_started_outlives_a_killed_parent(pool: Any, tmp_path: Path, repo: Path) -> None:
+    mark = f"HOOKLINE_TEST_MARK={tmp_path}"
+    environment = {**os.environ, "HOOKLINE_TEST_MARK": str(tmp_path)}
+    command = [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path), "leave"]
+    process = subprocess.Popen(command, cwd=repo, stdout=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    with process, process.stdout:
+        process.stdout.readline()
+        wait(lambda: sum(_command(pid) == "sleep" for pid in _marked(mark)) >= 4)
+        process.kill()
+        process.wait(5)
+        wait(lambda: not _marked(mark), 1)
+
+
+def wait(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _marked(entry: str) -> list[int]:
+    """Living processes with this in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{entry}\0".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _is_running(pid: int) -> bool:
