@@ -53,10 +53,14 @@ class ConfigError(HooklineError):
 
 
 class OptionError(ValueError):
-    """Raised by a component's factory: an option is wrong. `path` leads to the place below the component's options."""
+    """Raised by a component's factory: an option is wrong. `path` leads to the place below the component's options.
 
-    def __init__(self, message: str, *, path: Sequence[str | int] = (), hint: str = "") -> None:
-        super().__init__(message)
+    `found` is what stands there, as it is shown to people: told after the message, unless it may be a secret.
+    """
+
+    def __init__(self, message: str, *, path: Sequence[str | int] = (), hint: str = "", found: str = "") -> None:
+        super().__init__(f"{message}, found {found}" if found else message)
+        self.message = message
         self.path = tuple(path)
         self.hint = hint
 

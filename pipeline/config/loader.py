@@ -41,6 +41,10 @@ class Loaded:
             return Mark(str(self.file), 1, 1)
         return places.locate(self._tree, key_path)
 
+    def hides(self, key_path: KeyPath) -> bool:
+        """Whether what stands there must not be shown, or something in it."""
+        return places.holds_secret(key_path, places.steps(self._tree, key_path)[-1][1])
+
     def resolve(self, key_path: KeyPath, name: str) -> Path:
         """A path given under a key: relative to the folder of the file that the value stands in."""
         return Path(self.locate(key_path).file).parent / name

@@ -58,6 +58,15 @@ def is_secret(path: KeyPath, node: Node) -> bool:
     return any(before == "headers" and name in _SECRET_HEADERS for before, name in pairwise(names))
 
 
+def holds_secret(path: KeyPath, node: Node) -> bool:
+    """True if what stands there, or anything in it, must not be shown."""
+    if isinstance(node, Mapping):
+        return any(holds_secret((*path, name), entry.node) for name, entry in node.entries.items())
+    if isinstance(node, Sequence):
+        return any(holds_secret((*path, index), one) for index, one in enumerate(node.items))
+    return is_secret(path, node)
+
+
 def found_text(path: KeyPath, node: Node | None) -> str:
     """What stands there, for an error message; secrets by kind only."""
     if not isinstance(node, Scalar):

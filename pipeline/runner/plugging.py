@@ -48,6 +48,7 @@ def load_host(
         fetchers=fetcher_uses(config),
         locate=loaded.locate,
         run=run,
+        hides=loaded.hides,
     )
     if trace is not None:
         host.trace(trace)

@@ -13,7 +13,7 @@ from pydantic.errors import PydanticUserError
 from pipeline.errors import OptionError
 from pipeline.stages.hookspecs import PROJECT
 from pipeline.stages.loading import Catalogue, LoadError, Source, stdout_guard
-from pipeline.stages.options import Signature
+from pipeline.stages.parameters import Signature
 from pipeline.stages.registry import SECTIONS, Registry
 
 _SECTION = {kind: section for section, kind in SECTIONS.items()}
@@ -70,9 +70,8 @@ def _of_factory(section: str, name: str, factory: Callable[..., Any]) -> Iterato
     except OptionError:
         return
     text = (inspect.getdoc(factory) or "").partition("\n\n")[0].replace("\n", " ")
-    required = [one for one in known.options if known.parameters[one].default is inspect.Parameter.empty]
     properties = {one: _option(known, one) for one in known.options}
-    yield Described(section, name, text, properties, required, next(iter(known.options), ""), known.open)
+    yield Described(section, name, text, properties, known.required, next(iter(known.options), ""), known.open)
 
 
 def _option(known: Signature, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -25,7 +25,7 @@ from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, cal
 from pipeline.stages.faults import short
 from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs, deprecations
 from pipeline.stages.loading import Catalogue, Point, stdout_guard
-from pipeline.stages.places import Locate, Problems
+from pipeline.stages.places import KeyPath, Locate, Problems
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.stores import BoundStore
 from pipeline.stages.typeflow import check_flow
@@ -82,14 +82,15 @@ class Host:
         locate: Locate,
         run: RunInfo,
         catalogue: Catalogue | None = None,
+        hides: Callable[[KeyPath], bool] = lambda key: False,
     ) -> Host:
         """Load what the config names and nothing else. `rules` are the page rules in long form; the key of a use in
-        `fetchers` leads through its page rule: ("pages", RULE, "fetcher").
+        `fetchers` leads through its page rule: ("pages", RULE, "fetcher"). `hides`: what stands there is not shown.
 
         Raises ConfigError with all problems, in the order of the file.
         """
         rules = rules or {}
-        problems = Problems(locate)
+        problems = Problems(locate, hides=hides)
         catalogue = catalogue or Catalogue()
         assembly = Assembly(catalogue=catalogue, problems=problems, run=run)
         declared = [Use(FIELDS, {"rules": rules}, ("pages",))] if any(map(_has_work, rules.values())) else []
@@ -164,7 +165,7 @@ class Host:
             if not isinstance(error.__cause__, OptionError):
                 raise
             use, cause = self._owners[id(step)].use, error.__cause__
-            problem = self._problems.at((*use.key, *cause.path), f"{step.plugin}: {cause}", cause.hint)
+            problem = self._problems.of_option(use.key, step.plugin, cause)
             raise ConfigError([problem]) from error
 
     # --- once an attempt, in the parent ------------------------------------------------------------------------------

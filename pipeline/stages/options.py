@@ -7,24 +7,20 @@ with a path; locating them in the config is the caller's.
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 from pipeline.errors import OptionError
 from pipeline.stages.faults import short
 from pipeline.stages.loading import nearest
+from pipeline.stages.parameters import NO_DEFAULT, Signature
 from pipeline.stages.places import KeyPath
 from pipeline.stages.runinfo import RunInfo
-
-HOST_KEYS: Final = ("write", "only", "meta", "items")
-"""Keys beside the options that the host itself reads; a factory that has such a parameter is told too."""
 
 _UNSURE: Final = object()
 _HOLE: Final = re.compile(r"\{run\.(\w*)\}")
@@ -39,33 +35,6 @@ class Given:
     run: RunInfo
     host: Mapping[str, Any]  # those of HOST_KEYS that are set
     implied: Mapping[str, Any] = field(default_factory=dict)  # for options of these names that are not given
-
-
-class Signature:
-    """The parameters of a factory: names, types, defaults. Raises OptionError if an annotation means nothing."""
-
-    def __init__(self, factory: Callable[..., Any]) -> None:
-        self.factory = factory
-        self.parameters = {
-            name: parameter
-            for name, parameter in _signature(factory).parameters.items()
-            if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        }
-        self.open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in _signature(factory).parameters.values())
-        self.options = [name for name in self.parameters if name not in ("run", *HOST_KEYS)]
-        self.types = {name: self.type_of(name) for name in self.options}
-
-    def type_of(self, name: str) -> Any:
-        """The type that a parameter is annotated with; Any without annotation."""
-        annotation = self.parameters[name].annotation
-        if annotation is inspect.Parameter.empty:
-            return Any
-        space = SimpleNamespace(__annotations__={name: annotation})
-        try:
-            return typing.get_type_hints(space, globalns=_globals(self.factory), include_extras=True)[name]
-        except (NameError, AttributeError, SyntaxError, TypeError) as error:
-            message = f"the type of parameter {name!r} ({annotation}) cannot be read: {error}"
-            raise OptionError(message, hint="import the names of options' types at run time") from None
 
 
 def build(factory: Callable[..., Any], given: Given) -> Any:
@@ -98,7 +67,7 @@ def _arguments(signature: Signature, given: Given) -> dict[str, Any]:
         try:
             if name in values:
                 arguments[name] = _checked(signature.types[name], values[name], path)
-            elif (default := signature.parameters[name].default) is inspect.Parameter.empty:
+            elif (default := signature.parameters[name].default) is NO_DEFAULT:
                 known = ", ".join(signature.options)
                 problems.append(OptionError(f"option {name!r} is missing", hint=f"options are: {known}"))
             elif _holds_path(default):
@@ -108,13 +77,18 @@ def _arguments(signature: Signature, given: Given) -> dict[str, Any]:
         except ExceptionGroup as group:
             problems.extend(error for error in group.exceptions if isinstance(error, OptionError))
         except OptionError as error:
-            problems.append(OptionError(str(error), path=error.path or path, hint=error.hint))
+            problems.append(_below(error, path))
     problems.extend(_add_host_values(signature, given, arguments))
     if problems:
         raise ExceptionGroup("options", problems)
     if signature.open:
         arguments.update({name: value for name, value in values.items() if name not in arguments})
     return arguments
+
+
+def _below(error: OptionError, path: KeyPath) -> OptionError:
+    error.path = error.path or path
+    return error
 
 
 def _checked(kind: Any, value: Any, path: KeyPath) -> Any:
@@ -167,7 +141,7 @@ def _by_name(signature: Signature, given: Given) -> tuple[dict[str, Any], list[O
     if not isinstance(value, Mapping):
         if known:
             return {**extra, known[0]: value}, []
-        return {}, [OptionError(f"takes no options, but was given {short(value)}", hint="remove the value")]
+        return {}, [OptionError("takes no options", found=short(value), hint="remove the value")]
     value = {**extra, **value}
     unknown = [] if signature.open else [name for name in value if name not in known]
     listed = f"options are: {', '.join(known)}" if known else "there are no options"
@@ -223,20 +197,3 @@ def _filled(hole: re.Match[str], run: RunInfo) -> str:
     if hole[1] not in known:
         raise OptionError(f"{hole[0]} means nothing", hint="there are {run.id}, {run.date} and {run.name}")
     return known[hole[1]]
-
-
-def _signature(factory: Callable[..., Any]) -> inspect.Signature:
-    try:
-        return inspect.signature(factory)
-    except ValueError as error:  # some built-in callables have none
-        raise OptionError(f"the parameters of {factory!r} cannot be read: {error}") from None
-
-
-def _globals(factory: Any) -> dict[str, Any]:
-    """The names that a factory's annotations can mean."""
-    if inspect.isclass(factory):
-        constructor = inspect.unwrap(factory.__init__)
-        if inspect.isfunction(constructor) and constructor.__globals__.get("__name__"):
-            return constructor.__globals__
-        return vars(sys.modules[factory.__module__]) if factory.__module__ in sys.modules else {}
-    return dict(getattr(inspect.unwrap(factory), "__globals__", {}))

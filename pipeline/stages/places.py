@@ -24,6 +24,7 @@ class Problems:
 
     locate: Locate
     found: list[Problem] = field(default_factory=list)
+    hides: Callable[[KeyPath], bool] = lambda key: False  # whether what stands there must not be shown
 
     def add(self, key: KeyPath, message: str, hint: str = "") -> None:
         """Enter a problem with what stands at `key`."""
@@ -33,7 +34,14 @@ class Problems:
 
     def add_option(self, key: KeyPath, name: str, error: OptionError) -> None:
         """Enter what is wrong with an option of the component `name`, whose options stand at `key`."""
-        self.add((*key, *error.path), f"{name}: {error}", error.hint)
+        problem = self.of_option(key, name, error)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def of_option(self, key: KeyPath, name: str, error: OptionError) -> Problem:
+        """The same as a problem, not entered."""
+        place = (*key, *error.path)
+        return self.at(place, f"{name}: {error.message if self.hides(place) else error}", error.hint)
 
     def at(self, key: KeyPath, message: str, hint: str = "") -> Problem:
         """A problem, located and not entered."""

@@ -8,7 +8,6 @@ where text is wanted, they give that.
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,10 +16,13 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from pipeline.errors import OptionError
 from pipeline.stages.faults import short
+from pipeline.stages.loading import nearest
 from pipeline.stages.places import KeyPath
+from pipeline.stages.shapes import decimals, secrets, strangers
 
 Secret = SecretStr
 
+UNKNOWN: Final = "unknown option"
 _EXPECTED: Final = {
     "bool_type": "expected true or false",
     "bool_parsing": "expected true or false",
@@ -37,6 +39,9 @@ _EXPECTED: Final = {
     "dict_type": "expected a mapping",
     "mapping_type": "expected a mapping",
     "path_type": "expected a path",
+    "dataclass_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "model_attributes_type": "expected a mapping",
     "none_required": "expected null",
     "missing": "this is missing",
 }
@@ -52,17 +57,49 @@ def checked(kind: Any, value: Any, path: KeyPath) -> Any:
         if inspect.isclass(kind) and isinstance(value, kind):
             return value
         raise OptionError(f"a value of type {kind} cannot be written in YAML", hint="give it from Python") from None
+    try:
+        result = _as_spelt(adapter, _spelt(value, decimals(kind, value)))
+    except ValidationError as error:
+        wrong = told(kind, value, error.errors(include_url=False, include_context=False), path)
+        known = [one.path for one in wrong]
+        more = [one for one in _unread(kind, value, path) if one.path not in known]
+        raise ExceptionGroup("options", [*wrong, *more]) from None
+    if unread := _unread(kind, value, path):
+        raise ExceptionGroup("options", unread)
+    return result
+
+
+def _as_spelt(adapter: TypeAdapter[Any], value: Any) -> Any:
+    """`value`, validated; a number gives its spelling where text is wanted. Raises ValidationError."""
     while True:
         try:
             return _validate(adapter, value)
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_context=False)
-            places = [place for one in wrong if one["type"] == "string_type" for place in [_walk(value, one["loc"])]]
-            spelt = {place: str(_at(value, place)) for place in places if _is_spelt(_at(value, place))}
-            if not spelt:
-                raise ExceptionGroup("options", told(kind, value, wrong, path)) from None
-        for place, text in spelt.items():
-            value = _replaced(value, place, text)
+            spelt = _spelt(value, [_walk(value, one["loc"]) for one in wrong if one["type"] == "string_type"])
+            if spelt is value:
+                raise
+            value = spelt
+
+
+def _spelt(value: Any, places: Sequence[KeyPath]) -> Any:
+    """A copy with the numbers at these places as they were written; `value` itself if there are none."""
+    for place in places:
+        if _is_spelt(_at(value, place)):
+            value = _replaced(value, place, str(_at(value, place)))
+    return value
+
+
+def _unread(kind: Any, value: Any, path: KeyPath) -> list[OptionError]:
+    """Keys below an option that pydantic would leave unread."""
+    return [
+        OptionError(f"unknown option {str(place[-1])!r}", path=(*path, *place), hint=_instead(str(place[-1]), known))
+        for place, known in strangers(kind, value)
+    ]
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    return nearest(name, known) or f"there are: {', '.join(known)}"
 
 
 def _validate(adapter: TypeAdapter[Any], value: Any) -> Any:
@@ -86,17 +123,18 @@ def told(kind: Any, value: Any, wrong: Sequence[ErrorDetails], path: KeyPath) ->
             text = f"expected {text}"
         place = _walk(value, one["loc"])
         if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            text = "unknown option"
+            text = UNKNOWN
         if one["type"] == "missing":
             text = f"{one['loc'][-1]!r} is missing"
         texts = found.setdefault(place, [])
         if text not in texts:
             texts.append(text)
-    hidden = _mentions(kind, SecretStr)
+    hidden = secrets(kind, value)
     told: list[OptionError] = []
     for place, texts in found.items():
         text = " or ".join([texts[0], *(text.removeprefix("expected ") for text in texts[1:])])
-        told.append(OptionError(text if hidden else f"{text}, found {_shown(_at(value, place))}", path=(*path, *place)))
+        shown = "" if place in hidden or text == UNKNOWN else _shown(_at(value, place))
+        told.append(OptionError(text, path=(*path, *place), found=shown))
     return told
 
 
@@ -140,7 +178,3 @@ def _replaced(value: Any, place: KeyPath, new: Any) -> Any:
 def _is_spelt(value: Any) -> bool:
     """True for a number of the YAML loader: its `str()` is how the user wrote it."""
     return isinstance(value, int | float) and type(value) not in (int, float, bool)
-
-
-def _mentions(kind: Any, wanted: type) -> bool:
-    return kind is wanted or any(_mentions(argument, wanted) for argument in typing.get_args(kind))

@@ -6,7 +6,6 @@ and what was found until then is known.
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import tempfile
@@ -22,7 +21,8 @@ from pipeline.errors import OptionError
 from pipeline.stages.faults import describe
 from pipeline.stages.hookspecs import signature
 from pipeline.stages.loading import GROUP, Catalogue, LoadError, Source, is_path
-from pipeline.stages.options import Given, Signature, build
+from pipeline.stages.options import Given, build
+from pipeline.stages.parameters import NO_DEFAULT, Signature
 from pipeline.stages.registry import Component, Registry
 from pipeline.stages.typed import checked
 from pipeline.stages.validate import Marked, hooks_of, marked_hooks
@@ -173,7 +173,7 @@ class Exam:
         missing = [
             option
             for option in known.options
-            if option not in values and known.parameters[option].default is inspect.Parameter.empty
+            if option not in values and known.parameters[option].default is NO_DEFAULT
         ]
         if missing:
             text = f"not tried: {', '.join(missing)} has no default; give one with --set {name}.{missing[0]}=VALUE"
@@ -221,9 +221,9 @@ def _options(name: str, known: Signature) -> Iterator[Finding]:
     """Options that no config can be checked against."""
     for option in known.options:
         parameter = known.parameters[option]
-        if parameter.annotation is inspect.Parameter.empty:
+        if parameter.annotation is NO_DEFAULT:
             yield Finding("wrong", f"{name}: options", f"option {option!r} has no type, so anything would be taken")
-        elif parameter.default is not inspect.Parameter.empty and parameter.default is not None:
+        elif parameter.default is not NO_DEFAULT and parameter.default is not None:
             try:
                 checked(known.types[option], parameter.default, ())
             except Exception as error:
@@ -239,7 +239,7 @@ def _filled(known: Signature) -> dict[str, Any]:
     return {
         option: str(place)
         for option in known.options
-        if known.types[option] is Path and known.parameters[option].default is inspect.Parameter.empty
+        if known.types[option] is Path and known.parameters[option].default is NO_DEFAULT
     }
 
 

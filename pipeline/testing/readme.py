@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.stages.hookspecs import HOOKS, signature
-from pipeline.stages.options import Signature
+from pipeline.stages.parameters import NO_DEFAULT, Signature
 
 _WHERE: Final = {"parser": "parse", "filter": "filter", "store": "store", "seeds": "seeds"}
 _WORDS: Final[dict[Any, str]] = {
@@ -63,11 +63,11 @@ def _first_line(factory: Callable[..., Any]) -> str:
 
 
 def _default(default: Any) -> str:
-    return "required" if default is inspect.Parameter.empty else f"`{default}`"
+    return "required" if default is NO_DEFAULT else f"`{default}`"
 
 
 def _example(kind: str, name: str, known: Signature) -> list[str]:
-    needed = [option for option in known.options if known.parameters[option].default is inspect.Parameter.empty]
+    needed = [option for option in known.options if known.parameters[option].default is NO_DEFAULT]
     inside = ", ".join(f"{option}: ..." for option in needed)
     given = f"{name}: {{{inside}}}" if inside else name
     if kind == "fetcher":

@@ -256,7 +256,7 @@ def test_other_exceptions_of_a_factory_are_not_options() -> None:
 
 def test_a_factory_without_options() -> None:
     assert make(lambda: 5) == 5
-    assert problems(lambda: 5, "x") == [((), "takes no options, but was given 'x'", "remove the value")]
+    assert problems(lambda: 5, "x") == [((), "takes no options, found 'x'", "remove the value")]
     assert problems(lambda: 5, {"x": 1})[0][2] == "there are no options"
 
 
@@ -325,3 +325,97 @@ def test_a_secret_is_never_shown() -> None:
 
     assert make(login, {"token": Int("0123")}).get_secret_value() == "0123"
     assert problems(login, {"token": ["hunter2"]}) == [(("token",), "expected text", "")]
+
+
+# --- what pydantic alone would not say ------------------------------------------------------------------------------
+
+
+@dataclass
+class Login:
+    token: Secret
+    user: str = ""
+    tries: int = 1
+
+
+class Account(BaseModel):
+    login: Login
+    others: list[Login] = Field(default_factory=list)
+    by_name: dict[str, Login] = {}
+    either: Login | int | None = None
+
+
+def test_a_decimal_has_the_digits_that_were_written() -> None:
+    def factory(rate: Decimal, rates: list[Decimal] | None = None) -> Any:
+        return rate, rates
+
+    assert str(make(factory, {"rate": Float("1.10")})[0]) == "1.10"
+    digits = "0.12345678901234567890123"
+    assert str(make(factory, {"rate": Int("5"), "rates": [Float(digits), Int("7")]})) == str(
+        (Decimal("5"), [Decimal(digits), Decimal("7")])
+    )
+
+
+def test_unknown_keys_are_errors_at_any_depth() -> None:
+    whole = {"token": "x", "tokn": "y"}
+    for place, value in (
+        (("login",), {"login": whole}),
+        (("others", 0), {"login": {"token": "x"}, "others": [whole]}),
+        (("by_name", "a"), {"login": {"token": "x"}, "by_name": {"a": whole}}),
+    ):
+        assert problems(Account, value) == [((*place, "tokn"), "unknown option 'tokn'", "did you mean 'token'?")]
+    found = problems(Account, {"login": {"token": "x", "tries": "many", "usr": "u"}})
+    assert [path for path, *_ in found] == [("login", "tries"), ("login", "usr")]
+
+
+def test_what_holds_a_secret_is_not_shown() -> None:
+    for login in ("s3cr3t", {"tokens": "s3cr3t"}, {"token": ["s3cr3t"]}, [{"token": "s3cr3t"}]):
+        for value in ({"login": login}, {"login": {"token": "x"}, "either": login}):
+            assert problems(Account, value) and "s3cr3t" not in str(problems(Account, value))
+    assert problems(Account, {"login": {"token": "x", "tries": "many"}})[0][1].endswith("found 'many'")
+
+
+def test_a_type_that_names_itself() -> None:
+    assert problems(Node, {"root": {"value": "x", "left": {"value": 1, "lft": None}}}) == [
+        (("root", "value"), "expected a whole number, found 'x'", ""),
+        (("root", "left", "lft"), "unknown option 'lft'", "did you mean 'left'?"),
+    ]
+
+
+class Leaf(BaseModel):
+    value: int
+    left: Leaf | None = None
+    more: list[Leaf] = []
+
+
+class Node(BaseModel):
+    root: Leaf
+
+
+class Renamed(BaseModel):
+    since: str = Field("", alias="from")
+    kind: str = Field("", validation_alias="class")
+
+
+def test_a_model_takes_its_fields_by_their_aliases() -> None:
+    made = make(Renamed, {"from": "a", "class": "b"})
+    assert (made.since, made.kind) == ("a", "b")
+    assert [(path, hint) for path, _, hint in problems(Renamed, {"since": "a", "frm": "b"})] == [
+        (("since",), "options are: from, class"),
+        (("frm",), "did you mean 'from'?"),
+    ]
+
+
+def test_a_default_that_is_made_anew() -> None:
+    from pipeline.stages.parameters import Signature
+
+    @dataclass
+    class Plain:
+        names: list[str] = field(default_factory=lambda: ["a"])
+
+    class Model(BaseModel):
+        names: list[str] = Field(default_factory=lambda: ["b"])
+
+    assert Signature(Plain).parameters["names"].default == ["a"]
+    assert Signature(Model).parameters["names"].default == ["b"]
+    assert Signature(Plain).required == Signature(Model).required == []
+    assert make(Plain).names is not make(Plain).names
