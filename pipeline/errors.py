@@ -85,6 +85,7 @@ class PluginError(HooklineError):
         super().__init__(f"plugin {plugin}, hook {hook}: {message}")
         self.plugin = plugin
         self.hook = hook
+        self.message = message
 
 
 class ParseError(HooklineError):

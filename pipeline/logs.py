@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from pipeline.secrecy import masked
+
 ROOT: Final = "hookline"  # the logger above all of ours
 LONGEST: Final = 1024  # characters of a record in text form
 
@@ -70,7 +72,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one printable line."""
-        return printable(super().format(record), LONGEST)
+        return printable(masked(super().format(record)), LONGEST)
 
 
 class JsonFormatter(logging.Formatter):
@@ -86,8 +88,8 @@ class JsonFormatter(logging.Formatter):
         level = {"critical": "error"}.get(name := record.levelname.lower(), name)
         event = getattr(record, "event", "log")
         if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        message = record.getMessage()
+            fields["traceback"] = masked(self.formatException(record.exc_info))
+        message = masked(record.getMessage())
         return json_line(level, event, message, when=record.created, logger=record.name, **fields)
 
 

@@ -25,6 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pipeline.failpoints",
         "pipeline.collector",
         "pipeline.logs",
+        "pipeline.secrecy",
     ),
     ("pipeline.fetch.http1", "pipeline.fetch.content", "pipeline.crawl", "pipeline.workers.framing", "pipeline.checks"),
     ("pipeline.fetch.loop",),

@@ -7,7 +7,8 @@ there are, and what their options mean, is the stages' business.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeAlias
+import re
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from pipeline.config.nodes import KeyPath
 from pipeline.config.values import (
@@ -23,6 +24,8 @@ from pipeline.config.values import (
     expected,
     setting,
 )
+
+_WORD: Final = re.compile(r"[A-Za-z_]\w*(-\w+)*", re.ASCII)
 
 MetaName: TypeAlias = Literal["_run", "_url", "_fetched_at", "_type", "_noindex"]
 
@@ -114,6 +117,13 @@ class SeedEntry(Model):
     headers: Headers = setting({}, "Headers of the request.", repr=False)
     name: Some | None = setting(None, "Name of the component that brings URLs.")
     options: Any = setting(None, "Options of that component.", repr=False)
+
+    @classmethod
+    def lone(cls, value: Any) -> dict[str, Any]:
+        """A URL, `-`, or the name of a component without options: no URL is one word."""
+        if isinstance(value, str) and _WORD.fullmatch(value):
+            return {"name": value}
+        return cls.arrange({"url": value})
 
     @classmethod
     def arrange(cls, data: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import msgspec
 
 import pipeline
 from pipeline.crawl.hosts import MAX_PRIORITY
-from pipeline.errors import ConfigError, NothingToDoError, PluginError, Problem
+from pipeline.errors import ConfigError, NothingToDoError, PluginError
 from pipeline.model import Request
 from pipeline.runner.books import Books
 from pipeline.runner.build import Job, make_engine, secret_headers
@@ -49,7 +49,7 @@ def start_requests(job: Job, writer: Writer) -> Iterator[Request]:
                 _trust(job, origin_of(request.url))
             yield request
     except PluginError as error:
-        raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
+        raise ConfigError([job.host.problem_of(error)]) from error
 
 
 def _trust(job: Job, origin: Origin) -> None:
@@ -89,7 +89,7 @@ def run_start(job: Job) -> None:
     try:
         job.host.run_start(job.run)
     except PluginError as error:
-        raise ConfigError([Problem(None, f"plugin {error.plugin}", str(error))]) from error
+        raise ConfigError([job.host.problem_of(error)]) from error
 
 
 def begin(job: Job, writer: Writer) -> Begun:

@@ -7,6 +7,7 @@ nobody is to blame for (a worker that died between hooks) costs its page and nob
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.errors import PluginError
@@ -46,7 +47,14 @@ class Budget:
         books.spend(page, url)
         books.parsed += 1
         faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
-        faults = [fault for fault in faults if fault.fate == "failed:plugin"]  # else the page is to blame
+        return self._enter([fault for fault in faults if fault.fate == "failed:plugin"])  # else the page is to blame
+
+    def charge_request(self, error: PluginError) -> PluginError | None:
+        """The same for a request that was not sent, because a plugin broke on it: that too is a page less."""
+        return self._enter([Fault(error.plugin, error.hook, error.message)])
+
+    def _enter(self, faults: Sequence[Fault]) -> PluginError | None:
+        books = self._books
         for fault in faults:
             books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
             log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)

@@ -185,7 +185,7 @@ class Engine:
         done = self.fetcher.done
         if self.own is not None:
             for outcome, charge in self.own.take():
-                self._charge(charge, outcome.request.url)
+                self._charge(self._budget.charge(charge, outcome.request.url))
                 done.append(outcome)
         while done:
             outcome = done.popleft()
@@ -258,7 +258,7 @@ class Engine:
         while done:
             (flight, response), page = done.popleft()
             hit("after_parse")
-            self._charge(page, flight.entry.request.url)
+            self._charge(self._budget.charge(page, flight.entry.request.url))
             fate, detail = page_fate(page)
             if fate == "fetched" and page.refresh is not None:
                 self.redirector.follow(flight.entry, 302, page.refresh, flight.cookies, self.loop.now)
@@ -271,8 +271,8 @@ class Engine:
                 self.recorder.keep(flight.entry, response, page)
                 self._follow(flight.entry, page, response.body)
 
-    def _charge(self, page: PackedPage, url: str) -> None:
-        error = self._budget.charge(page, url)
+    def _charge(self, error: PluginError | None) -> None:
+        """End the run if a plugin may not go on."""
         if error is not None and self.error is None:
             self.error = error
             self.stop(self._budget.why)
@@ -333,10 +333,9 @@ class Engine:
         )
 
     def _cap_reached(self) -> bool:
-        most = self._limits.pages
+        most, fates = self._limits.pages, self.frontier.fates
         if most is None:
             return False
-        fates = self.frontier.fates
         pages = fates["fetched"] + fates["not_modified"] - self.books.sources_fetched
         return pages + self.frontier.active >= max(most, self.books.owed)
 
@@ -362,6 +361,7 @@ class Engine:
         try:
             request = self._prepare(entry.request)
         except PluginError as error:
+            self._charge(self._budget.charge_request(error))
             self.frontier.finish(entry, "failed:plugin", detail=str(error))
             return
         conditional = self.revisits is not None and self.revisits.ask_with(entry, request)

@@ -18,6 +18,7 @@ from pipeline.runner.fetching import user_agent
 from pipeline.stages.clerk import StoreSetup
 from pipeline.stages.fetchers import JOB as FETCH_JOB
 from pipeline.stages.fetchers import bringer
+from pipeline.stages.hookspecs import PAGE_HOOKS
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
 from pipeline.stages.runinfo import RunInfo
@@ -29,6 +30,7 @@ from pipeline.workers.pool import WorkerPool
 
 OURS = "selectors"  # the fetch stage's name among fetchers
 MOST = 8  # worker processes that `auto` stands for
+ITEM_HOOKS = ("process_item",)  # that of `single` filters, and of what stands after them, is called at publish
 SUMMARY = "pipeline.runner.summary:Summary"  # what stores get when they commit
 
 
@@ -121,6 +123,9 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         plugins=uses("plugins", config.plugins),
         parse=uses("parse", config.parse),
         filter=uses("filter", config.filter),
+        store=host.uses("store", PAGE_HOOKS),
+        seeds=host.uses("seeds", PAGE_HOOKS),
+        fetchers=host.uses("fetcher", PAGE_HOOKS),
         rules=config.rules(),
         locate=loaded.locate,
         run=host.run,
@@ -191,6 +196,9 @@ def make_stager(
         plugins=uses("plugins", config.plugins),
         filter=uses("filter", config.filter),
         store=store_uses(config, output),
+        parse=host.uses("parse", ITEM_HOOKS),
+        seeds=host.uses("seeds", ITEM_HOOKS),
+        fetchers=host.uses("fetcher", ITEM_HOOKS),
         rules={},
         locate=loaded.locate,
         run=host.run,

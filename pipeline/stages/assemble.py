@@ -10,7 +10,7 @@ Nothing is raised: problems are collected in `Problems`, and the caller raises t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PureWindowsPath
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from pipeline.stages.options import Given, build
 from pipeline.stages.places import KeyPath, Problems
 from pipeline.stages.registry import SECTIONS, TO_COME, Component, Registry
 from pipeline.stages.runinfo import RunInfo
-from pipeline.stages.validate import Marked, hooks_of
+from pipeline.stages.validate import Marked, hooks_of, marked_hooks
 
 NATIVE: Final[dict[str, tuple[str, ...]]] = {
     "parse": ("parse", "classify"),
@@ -236,17 +236,23 @@ class Assembly:
         component = registry.components.get((kind, use.name))
         if component is None and source.plugin_class is not None:
             component = Component(kind, use.name, source.plugin_class)
-        if component is None:
+        if component is not None:
+            self._place_component(section, use, component, source)
+        elif section != "fetcher" and set(marked_hooks(source.module)) & set(NATIVE[section]):
+            listed = Listed(
+                replace(use, options=None), source, registry
+            )  # a module of hooks, placed here and nowhere else
+            self._listed.append(listed)
+            self._place_plugin(section, use, listed)
+        else:
             told = ", ".join(f"{kind} {name!r}" for kind, name in registry.components) or "nothing"
             message = f"plugin {use.name} registers no {kind} of that name"
             self.problems.add(use.key, message, f"it registers {told}")
-            return
-        self._place_component(section, use, component, source)
 
     def _unknown(self, section: str, use: Use, kind: str) -> None:
         known = [name for one, name in self._components if one == kind]
         known += [one.source.name for one in self._listed] + self._catalogue.known(kind)
-        hint = nearest(use.name, known) or f"a {kind} is named by what a listed plugin or an entry point calls it"
+        hint = nearest(use.name, known) or _HOW_NAMED.get(kind, f"a {kind} is named by what {_CALLED}")
         if is_path(use.name):
             stem = PureWindowsPath(use.name).stem
             hint = f"list {use.name} under `plugins:` and name it here by its stem, {stem}"
@@ -366,6 +372,10 @@ class Assembly:
             self.problems.add(key, mistake.message, mistake.hint)
 
 
+_CALLED: Final = "a listed plugin or an entry point calls it"
+_HOW_NAMED: Final = {
+    "seeds": f"a URL begins with http:// or https://, and seeds of a plugin are named by what {_CALLED}"
+}
 _TO_COME: Final = "selectors bring these pages; a plugin may register one of that name"
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pipeline.errors import PluginError
 from pipeline.model import DeadLetter, Drop, Fault, Item, ItemRecord, PageResult
+from pipeline.secrecy import masked
 from pipeline.stages.faults import clean, fault, short
 from pipeline.stages.hookspecs import HOOKS
 from pipeline.stages.values import UnfitError, as_json, settled, snapshot
@@ -44,7 +45,7 @@ class Step:
 
     def blame(self, message: str) -> Fault:
         """A wrong answer of the plugin, as a value."""
-        return Fault(self.plugin, self.hook, clean(message))
+        return Fault(self.plugin, self.hook, masked(clean(message)))
 
 
 class PageFaultError(Exception):
@@ -227,7 +228,7 @@ def bury(entry: Entry, charge: Fault, result: PageResult) -> None:
 
 def drop_reason(plugin: str, drop: Drop) -> str:
     """`PLUGIN: why`, under which a dropped item is counted."""
-    reason = clean(str(drop.reason))[:200]
+    reason = masked(clean(str(drop.reason)))[:200]
     return reason if reason.startswith(f"{plugin}: ") else f"{plugin}: {reason}"
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from pipeline.errors import ParseError
 from pipeline.model import Fault
+from pipeline.secrecy import masked
 
 MESSAGE = 500  # characters of a fault's message
 TRACEBACK = 8000  # characters of a traceback; its end is what tells
@@ -27,7 +28,7 @@ def describe(error: BaseException, file: str | None = None) -> str:
         text = str(error)
     except Exception as second:  # an exception whose own __str__ fails
         text = f"(its text cannot be had: {type(second).__name__})"
-    text = clean(text)
+    text = masked(clean(text))
     if len(text) > MESSAGE:
         text = text[:MESSAGE] + "..."
     where = failing_line(error, file)
@@ -54,8 +55,8 @@ def failing_line(error: BaseException, file: str | None = None) -> str | None:
 def fault(plugin: str, hook: str, error: BaseException, file: str | None = None) -> Fault:
     """The exception as a value, charged to `plugin`; `ParseError` costs the page `failed:parse`."""
     if isinstance(error, AnswerError):
-        return Fault(plugin, hook, clean(str(error)))
-    text = clean("".join(traceback.format_exception(error)))
+        return Fault(plugin, hook, masked(clean(str(error))))
+    text = masked(clean("".join(traceback.format_exception(error))))
     fate = "failed:parse" if isinstance(error, ParseError) else "failed:plugin"
     return Fault(plugin, hook, describe(error, file), text[-TRACEBACK:], fate)
 
@@ -68,7 +69,7 @@ def clean(text: str) -> str:
 def short(value: object, most: int = 80) -> str:
     """A value as an error message shows it: its repr, clipped."""
     try:
-        text = clean(repr(value))
+        text = masked(clean(repr(value)))
     except Exception as error:  # a repr of somebody else's
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= most else text[:most] + "..."

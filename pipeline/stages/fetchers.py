@@ -16,7 +16,7 @@ import msgspec
 from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, TooLargeError
 from pipeline.model import Brought, Failure, Headers, Reply, Request, Response
 from pipeline.stages.chains import Step
-from pipeline.stages.faults import describe, short
+from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.worker import plan_and_host
 
 JOB: Final = "pipeline.stages.fetchers:start"
@@ -79,18 +79,23 @@ def _bring(step: Step, request: Request, max_body: int) -> Brought:
 def _body(reply: Reply) -> bytes:
     body: Any = reply.body
     if isinstance(body, str):
-        return body.encode()
+        try:
+            return body.encode()
+        except UnicodeEncodeError:
+            raise AnswerError("the body of the Reply has a lone surrogate, which UTF-8 cannot carry") from None
     if not isinstance(body, bytes | bytearray | memoryview):
-        raise TypeError(f"the body of the Reply is {short(body)}, not bytes or text")
+        raise AnswerError(f"the body of the Reply is {short(body)}, not bytes or text")
     return bytes(body)
 
 
 def _headers(reply: Reply) -> Headers:
     given: Any = reply.headers
+    if not isinstance(given, Mapping | list | tuple):
+        raise AnswerError(f"the headers of the Reply are {short(given)}, not a mapping")
     pairs = list(given.items() if isinstance(given, Mapping) else given)
     for pair in pairs:
-        if len(pair) != 2 or not all(isinstance(one, str) for one in pair):
-            raise TypeError(f"{short(pair)} among the headers of the Reply is no pair of texts")
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
+            raise AnswerError(f"{short(pair)} among the headers of the Reply is no pair of texts")
     return [(name, value) for name, value in pairs if name.lower() not in _OF_THE_WIRE]
 
 

@@ -140,6 +140,10 @@ GENERATORS: Final = frozenset({"parse", "seeds"})
 """Hooks whose implementation may be a generator: the host iterates the answer."""
 
 
+PAGE_HOOKS: Final = frozenset({"classify", "parse", "process_item", "admit"})
+"""Hooks that are called for pages, in workers."""
+
+
 def deprecations(hook: str, arguments: tuple[str, ...]) -> list[str]:
     """What the specification says against this hook, or against some of the arguments that are named."""
     options = getattr(HookSpecs, hook).hookline_spec

@@ -8,24 +8,22 @@ made in `chains` and `jobs`. The host knows neither the config's models nor the 
 from __future__ import annotations
 
 import contextlib
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
 from pipeline.errors import ConfigError, OptionError, PluginError, Problem
 from pipeline.model import MAX_BODY, DeadLetter, Drop, Explained, Fault, Item, PageJob, PageResult, Request, copied
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.faults import short
-from pipeline.stages.hookspecs import HOOKS, PROJECT, HookSpecs, deprecations
+from pipeline.stages.hookspecs import PAGE_HOOKS, deprecations
 from pipeline.stages.loading import Catalogue, Point, stdout_guard
 from pipeline.stages.places import KeyPath, Locate, Problems
+from pipeline.stages.registering import registered
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.stores import BoundStore
 from pipeline.stages.typeflow import check_flow
@@ -60,7 +58,7 @@ class Host:
         self.notes = [*notes, *self.deprecations, *_notes(placed, problems)]
         self._rules = rules
         self._problems = problems
-        self._steps, self._owners = _register(placed)
+        self._steps, self._owners = registered(placed)
         self.fetchers = {str(self._owners[id(step)].use.key[1]): step for step in self._steps["fetch"]}  # by page rule
         self._page_items, self._single_items = self._split_at_single()
         self._single_used = False
@@ -147,15 +145,23 @@ class Host:
         """More start requests, as plugins give them: there may be millions. Raises PluginError, or ConfigError for an
         OptionError.
         """
+        from pipeline.stages.links import RuleBook, start_requests  # noqa: PLC0415 - not for the store process
+
+        book = RuleBook({name: {} for name in self._rules})
         for step in self._steps["seeds"]:
             page = self._owners[id(step)].use.page
             with self._options_located(step):
                 try:
-                    yield from _seeds_of(step, page, run)
+                    yield from start_requests(step.call(run), page, book)
                 except (KeyboardInterrupt, GeneratorExit):
                     raise
                 except BaseException as error:
                     raise PluginError(step.plugin, step.hook, step.charge(error).message) from error
+
+    def problem_of(self, error: PluginError) -> Problem:
+        """What a plugin did wrong before there was a run, at the place in the config that names it."""
+        steps = [step for step in self._steps[error.hook] if step.plugin == error.plugin]
+        return self._problems.at(self._owners[id(steps[0])].use.key, str(error))
 
     @contextlib.contextmanager
     def _options_located(self, step: Step) -> Iterator[None]:
@@ -277,9 +283,17 @@ class Host:
         return steps
 
     def identities(self, sections: Iterable[str]) -> list[tuple[str, ...]]:
-        """Of the plugins of these sections: section, name, distribution, version, and a hash of the source; sorted."""
+        """Of the plugins of these sections, and of others that have a say in pages and items: section, name,
+        distribution, version, and a hash of the source; sorted.
+        """
         wanted = frozenset(sections)
-        return sorted({_identity(place) for place in self._owners.values() if place.section in wanted})
+        places = self._owners.values()
+        return sorted({_identity(place) for place in places if place.section in wanted or _has_any(place, PAGE_HOOKS)})
+
+    def uses(self, section: str, hooks: Collection[str]) -> list[Use]:
+        """The entries of a section whose plugins have one of these hooks, for a process that calls these."""
+        found = (place for place in self._owners.values() if place.section == section and _has_any(place, hooks))
+        return list({id(place): place.use for place in found if place.name != FIELDS}.values())
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -306,47 +320,15 @@ class Host:
         return told
 
 
+def _has_any(place: Placed, hooks: Collection[str]) -> bool:
+    return any(hook.hook in hooks for hook in place.hooks)
+
+
 def _identity(place: Placed) -> tuple[str, ...]:
     source = place.source
     text = Path(place.file).read_bytes() if place.file and Path(place.file).is_file() else b""
     digest = blake2b(text, digest_size=16).hexdigest()
     return (place.section, place.name, source.distribution or "", source.version or "", digest)
-
-
-class _Holder:
-    """What is registered with pluggy: one place's hooks as attributes, and equal to nothing else.
-
-    Plugin objects themselves may be equal to one another (dataclasses), which pluggy takes for the same plugin.
-    """
-
-    def __init__(self, place: Placed) -> None:
-        self.place = place
-        for hook in place.hooks:
-            setattr(self, hook.attribute, hook.function)
-
-
-def _register(placed: Sequence[Placed]) -> tuple[dict[str, list[Step]], dict[int, Placed]]:
-    """Steps by hook in call order, and the place that each step (by id) belongs to."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(HookSpecs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # see `_deprecations`
-        for number, place in reversed(list(enumerate(placed))):
-            manager.register(_Holder(place), f"{number} {place.name}")
-    manager.check_pending()
-    steps: dict[str, list[Step]] = {}
-    owners: dict[int, Placed] = {}
-    for hook in HOOKS:
-        steps[hook] = []
-        for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
-            place = implementation.plugin.place
-            arguments = next(one.arguments for one in place.hooks if one.function == implementation.function)
-            items = None if place.use.items is None else frozenset(place.use.items)
-            call = adapt(implementation.function, hook, arguments)
-            step = Step(place.name, hook, call, place.file, items)
-            steps[hook].append(step)
-            owners[id(step)] = place
-    return steps, owners
 
 
 def _bound(place: Placed) -> BoundStore:
@@ -362,17 +344,6 @@ def _bound(place: Placed) -> BoundStore:
         path=getattr(place.target, "path", None),
         file=place.file,
     )
-
-
-def _seeds_of(step: Step, page: str | None, run: RunInfo) -> Iterator[Request]:
-    """What one plugin gives, looked at one by one."""
-    answer = step.call(run)
-    for request in () if answer is None else answer:
-        if not isinstance(request, Request):
-            raise TypeError(f"gave {short(request)}; expected Requests")
-        if page is not None and request.page is None:
-            request.page = page
-        yield request
 
 
 def _has_work(rule: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ an item. Only KeyboardInterrupt gets through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -21,10 +21,9 @@ from pipeline.stages.directives import Directives
 from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
 from pipeline.stages.kinds import disguised
-from pipeline.stages.links import PageLinks, RuleBook, check_request
+from pipeline.stages.links import PageLinks, RuleBook, carried, check_request
 from pipeline.stages.page import Page
 from pipeline.stages.runinfo import RunInfo
-from pipeline.stages.values import UnfitError, settled
 
 __all__ = ["PageRunner", "RuleBook", "read_source"]
 
@@ -142,7 +141,7 @@ class PageRunner:
     def _check(self, request: Request) -> None:
         check_request(request, self._book)
         if request.carry or type(request.carry) is not dict:
-            request.carry = _carried(request.carry)
+            request.carry = carried(request.carry)
 
     def _admitted(self, requests: list[Request], page: Page, result: PageResult) -> list[Request]:
         """The requests after every `admit`. Each gets the list that the one before it left."""
@@ -193,16 +192,6 @@ def _iterable(answer: Any) -> Iterable[Any]:
     if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
         raise AnswerError(f"answered {short(answer)}; expected Items, dicts and Requests, or None")
     return answer
-
-
-def _carried(carry: object) -> dict[str, Any]:
-    """Carried values as plain ones. Raises AnswerError: they are part of a request's identity."""
-    if not isinstance(carry, Mapping):
-        raise AnswerError(f"carry is {short(carry)}, not a mapping")
-    try:
-        return settled(dict(carry))
-    except UnfitError as error:
-        raise AnswerError(f"carry: {error}") from None
 
 
 def _guarded(step: Step, result: PageResult, call: Callable[..., Any], *arguments: Any) -> Any:

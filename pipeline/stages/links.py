@@ -7,7 +7,7 @@ references that is sound), and with it the request as bytes: a plain link is a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from pipeline.model import PageResult, Request, copied
 from pipeline.packing import pack_link
 from pipeline.stages.faults import AnswerError, short
 from pipeline.stages.loading import nearest
+from pipeline.stages.values import UnfitError, settled
 from pipeline.url import fingerprint, folder_of, identity, join, normalise, replaces_segment
 
 KEPT: Final = 8192  # references before what is remembered is begun again: about 5 MB
@@ -172,6 +173,27 @@ def resolved(request: Request, target: Target) -> Request:
     )
 
 
+def start_requests(answer: object, page: str | None, book: RuleBook) -> Iterator[Request]:
+    """What one plugin's `seeds` gives, looked at one by one; `page` is their page rule if they name none.
+
+    A URL is a whole one, except that of a list of URLs, which may be a word of the run's. Raises AnswerError.
+    """
+    if isinstance(answer, Request):
+        answer = [answer]
+    elif answer is not None and (isinstance(answer, str | bytes) or not isinstance(answer, Iterable)):
+        raise AnswerError(f"answered {short(answer)}; expected Requests")
+    for request in answer or ():
+        if not isinstance(request, Request):
+            raise AnswerError(f"gave {short(request)}; expected Requests")
+        if page is not None and request.page is None:
+            request.page = page
+        check_request(request, book)
+        if request.source is None and normalise(request.url) is None:
+            raise AnswerError(f"gave a Request for {short(request.url)}, which is no URL")
+        request.carry = carried(request.carry)
+        yield request
+
+
 def check_request(request: Request, book: RuleBook) -> None:
     """Raise AnswerError for a plugin's request that could not be sent, stored or told apart."""
     if type(request.url) is not str:
@@ -186,3 +208,13 @@ def check_request(request: Request, book: RuleBook) -> None:
         raise AnswerError(f"{request.url}: the priority is {short(request.priority)}, not a whole number")
     if request.headers and not all(isinstance(text, str) for pair in request.headers.items() for text in pair):
         raise AnswerError(f"{request.url}: names and values of headers must be text")
+
+
+def carried(carry: object) -> dict[str, Any]:
+    """Carried values as plain ones. Raises AnswerError: they are part of a request's identity."""
+    if not isinstance(carry, Mapping):
+        raise AnswerError(f"carry is {short(carry)}, not a mapping")
+    try:
+        return settled(dict(carry))
+    except UnfitError as error:
+        raise AnswerError(f"carry: {error}") from None

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple, TextIO
 
+from pipeline.stages import stdout
 from pipeline.stages.faults import describe
 
 GROUP: Final = "hookline"
@@ -262,7 +263,10 @@ def _private(name: str) -> str:
 
 @contextlib.contextmanager
 def stdout_guard() -> Iterator[TextIO]:
-    """Send what plugins print to stderr; gives the real stdout. Once around a run: per call it would cost too much."""
+    """Send what plugins print to stderr; gives the real stdout. Once around a run: per call it would cost too much.
+
+    What C code and child processes write goes there as well; `stdout.descriptor()` leads to the real one.
+    """
     real = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), stdout.turned_away(real):
         yield real

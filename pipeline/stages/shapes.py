@@ -139,3 +139,9 @@ def holds_secret(kind: Any) -> bool:
 def secrets(kind: Any, value: Any) -> frozenset[KeyPath]:
     """Where nothing may be shown: secrets, and what should hold one."""
     return frozenset(part.path for part in parts(kind, value) if holds_secret(part.kind))
+
+
+def secret_values(kind: Any, value: Any) -> list[str]:
+    """The secrets in a value, as text."""
+    found = (part.value for part in parts(kind, value) if part.kind in (SecretStr, SecretBytes))
+    return [str(one) for one in found if isinstance(one, str | int | float)]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pipeline.errors import HooklineError
 from pipeline.model import Drop, Item, Reply, Request
+from pipeline.secrecy import masked
 from pipeline.stages.faults import clean, describe, short
 from pipeline.stages.hookspecs import GENERATORS
 from pipeline.url import shown
@@ -61,7 +62,7 @@ class Tracer:
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         where = next((shown(one.url) for one in reversed(arguments) if isinstance(getattr(one, "url", None), str)), "")
         line = f"{now} {self._process} {spent * 1000:9.3f} ms  {plugin}.{hook}  {where} -> {answer}"
-        os.write(self._file, clean(line).encode("utf-8", "replace") + b"\n")
+        os.write(self._file, masked(clean(line)).encode("utf-8", "replace") + b"\n")
 
 
 def told(answer: Any) -> str:

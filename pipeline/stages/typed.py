@@ -15,10 +15,11 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, SecretStr
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from pipeline.errors import OptionError
+from pipeline.secrecy import keep_secret
 from pipeline.stages.faults import short
 from pipeline.stages.loading import nearest
 from pipeline.stages.places import KeyPath
-from pipeline.stages.shapes import decimals, secrets, strangers
+from pipeline.stages.shapes import decimals, secret_values, secrets, strangers
 
 Secret = SecretStr
 
@@ -57,6 +58,8 @@ def checked(kind: Any, value: Any, path: KeyPath) -> Any:
         if inspect.isclass(kind) and isinstance(value, kind):
             return value
         raise OptionError(f"a value of type {kind} cannot be written in YAML", hint="give it from Python") from None
+    for secret in secret_values(kind, value):
+        keep_secret(secret)
     try:
         result = _as_spelt(adapter, _spelt(value, decimals(kind, value)))
     except ValidationError as error:

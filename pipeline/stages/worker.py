@@ -74,6 +74,7 @@ class WorkerSetup(msgspec.Struct):
     points: list[Point] | None = None  # entry points as the parent found them; None: the worker looks itself
     fetchers: list[UseData] = []
     trace: str = ""  # where calls of hooks are told
+    seeds: list[UseData] = []
 
     @classmethod
     def of(
@@ -84,6 +85,7 @@ class WorkerSetup(msgspec.Struct):
         filter: Sequence[Use] = (),  # noqa: A002 - the section's name
         store: Sequence[Use] = (),
         fetchers: Sequence[Use] = (),
+        seeds: Sequence[Use] = (),
         rules: Mapping[str, Mapping[str, Any]],
         locate: Locate,
         run: RunInfo,
@@ -95,13 +97,14 @@ class WorkerSetup(msgspec.Struct):
         points: Sequence[Point] | None = None,
     ) -> WorkerSetup:
         """From what `Host.load` and `RuleBook` get in the parent."""
-        uses = [*plugins, *parse, *filter, *store, *fetchers]
+        uses = [*plugins, *parse, *filter, *store, *seeds, *fetchers]
         return cls(
             plugins=list(map(_told, plugins)),
             parse=list(map(_told, parse)),
             filter=list(map(_told, filter)),
             store=list(map(_told, store)),
             fetchers=list(map(_told, fetchers)),
+            seeds=list(map(_told, seeds)),
             rules={name: dict(rule) for name, rule in rules.items()},
             places=[
                 *_places(("pages",), dict.fromkeys(rules), locate, None),
@@ -124,7 +127,7 @@ class WorkerSetup(msgspec.Struct):
         """The setup as bytes. Raises ConfigError for option values that cannot be sent to another process."""
         problems = [
             Problem(self.locate(key), key_text(key), f"{short(value)} cannot be sent to a worker process", _HINT)
-            for use in (*self.plugins, *self.parse, *self.filter, *self.store, *self.fetchers)
+            for use in (*self.plugins, *self.parse, *self.filter, *self.store, *self.seeds, *self.fetchers)
             for key, value in _unfit(use.key, use.options)
         ]
         if problems:
@@ -171,6 +174,7 @@ def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
         parse=list(map(_use, plan.parse)),
         filter=list(map(_use, plan.filter)),
         store=list(map(_use, plan.store)),
+        seeds=list(map(_use, plan.seeds)),
         fetchers=list(map(_use, plan.fetchers)),
         rules=plan.rules,
         locate=plan.locate,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline.errors import ConfigError
@@ -26,10 +29,10 @@ def shop(fake_site: FakeSite, run_config: Run) -> Callable[..., RunResult]:
     fake_site.page("/", PAGE)
     fake_site.page("/more", MORE)
 
-    def go(plugin: str, items: bool = True, **more: Any) -> RunResult:
+    def go(plugin: str, items: bool = True, strict: bool = False, **more: Any) -> RunResult:
         rule = {"items": [{"type": "book", "each": "div", "fields": FIELDS}] if items else [], "follow": ["a"]}
         base = {"plugins": ["./mine.py"], "seeds": [fake_site.url + "/"], "pages": {"all": rule}}
-        return run_config({**base, **more}, files={"mine.py": HEAD + plugin})
+        return run_config({**base, **more}, files={"mine.py": HEAD + plugin}, strict=strict)
 
     return go
 
@@ -272,3 +275,130 @@ class Plugin:
     result.assert_ok()
     assert [item["run"] for item in result.items] == ["test"] * 3 and result.fate("/more") == "gone"
     fake_site.assert_asked("/", headers={"X-Key": "k"})
+
+
+# --- several plugins, several processes ------------------------------------------------------------------------------
+
+EVERYWHERE = """
+class Base:
+    @hookimpl
+    def parse(self, page): yield Item("from", who=type(self).__name__)
+    @hookimpl
+    def process_item(self, item): item["seen"] = [*item.get("seen", []), type(self).__name__]
+class Parser(Base): pass
+class Filter(Base): pass
+class Single(Base): single = True
+class Seeds(Base):
+    @hookimpl
+    def seeds(self, run): return Request(SITE + "/more")
+class Store(Base):
+    @hookimpl
+    def store_items(self, items): pass
+class Fetcher(Base):
+    @hookimpl
+    def fetch(self, request): return Reply("<p>")
+@hookimpl
+def register(registry):
+    registry.parser("a_parser", Parser); registry.filter("a_filter", Filter); registry.filter("a_single", Single)
+    registry.seeds("some_seeds", Seeds); registry.store("a_store", Store); registry.fetcher("a_fetcher", Fetcher)
+"""
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_page_hooks_are_called_wherever_their_plugin_is_named(
+    single: bool, fake_site: FakeSite, run_config: Run
+) -> None:
+    config = {
+        "plugins": ["./mine.py"],
+        "seeds": [fake_site.url + "/", "some_seeds"],
+        "pages": {"all": {"fetcher": "a_fetcher"}},
+        "fetch": {"robots": {"obey": False}, "private_networks": "allow"},
+        "parse": ["a_parser"],
+        "filter": ["a_filter", *(["a_single"] if single else [])],
+        "store": ["a_store"],
+    }
+    files = {"mine.py": f"{HEAD}SITE = {fake_site.url!r}\n{EVERYWHERE}"}
+    results = [run_config(config, files=files, workers=workers, fresh=True) for workers in (0, 1)]
+    names = ["Parser", "Filter", *(["Single"] if single else []), "Store", "Seeds", "Fetcher"]
+    for result in results:
+        result.assert_ok()
+        assert [item["seen"] for item in result.items] == [names] * (2 * len(names))
+        assert [item["who"] for item in result.items] == names * 2
+
+
+def test_an_installed_module_of_hooks_stands_where_it_is_named(
+    fake_site: FakeSite, run_config: Run, monkeypatch: Any
+) -> None:
+    """As with a component: its name under `filter:` is enough."""
+    from pipeline.stages import loading
+
+    points = [*loading.installed_points(), loading.Point("stamp", "stamp_of_the_test")]
+    monkeypatch.setattr(loading, "installed_points", lambda: points)
+    module = types.ModuleType("stamp_of_the_test")
+    exec(HEAD + "@hookimpl\ndef process_item(item): item['stamped'] = item['price'] > 5", module.__dict__)
+    monkeypatch.setitem(sys.modules, "stamp_of_the_test", module)
+    fake_site.page("/", PAGE)
+    rule = {"items": [{"each": "div", "fields": FIELDS}]}
+    where = {"where": "price > 5"}
+    base = {"seeds": [fake_site.url + "/"], "pages": {"all": rule}}
+    result = run_config({**base, "filter": [where, "stamp", {"where": "stamped"}]})
+    assert [item["stamped"] for item in result.items] == [True, True]
+    with pytest.raises(ConfigError, match=r"parse\.0.*registers no parser"):
+        run_config({**base, "parse": ["stamp"]})
+
+
+def test_errors_outside_pages_are_charged_too(shop: Run) -> None:
+    plugin = """
+@hookimpl
+def prepare_request(request):
+    if request.url.endswith("/more"): 1 / 0
+@hookimpl
+def run_finish(run): {}["nothing"]
+"""
+    result = shop(plugin, checks=["pages.failed <= 100%"])
+    result.assert_ok()
+    result.assert_fate("/more", "failed:plugin")
+    assert sorted(text.partition(":")[0] for text in result.summary.plugins["mine"].errors) == [
+        "prepare_request",
+        "run_finish",
+    ]
+    assert any("hook run_finish: KeyError" in note for note in result.summary.notes)
+
+
+def test_the_first_broken_request_ends_a_strict_run(shop: Run) -> None:
+    shop("@hookimpl\ndef prepare_request(request): 1 / 0", strict=True).assert_exit(6)
+
+
+def test_a_secret_is_never_told(shop: Run, caplog: pytest.LogCaptureFixture) -> None:
+    plugin = """
+class Plugin:
+    def __init__(self, token: Secret, run: RunInfo) -> None:
+        self.token = token.get_secret_value()
+    @hookimpl
+    def prepare_request(self, request):
+        if request.url.endswith("/more"): raise ValueError(f"{request.url}?key={self.token}")
+    @hookimpl
+    def process_item(self, item):
+        if item["title"] == "Emma": return Drop(f"no {self.token}")
+        raise ValueError(f"refused: {self.token}")
+"""
+    given = {"plugins": [{"./mine.py": {"token": "very-s3cr3t"}}], "checks": ["pages.failed <= 100%", "items >= 0"]}
+    result = shop(plugin, **given)
+    told = msgspec.json.encode(result.summary).decode()
+    assert "refused: **********" in told and "key=**********" in told and "no **********" in told
+    state = (result.folder / ".hookline/test/state.db").read_bytes()
+    assert b"very-s3cr3t" not in state and "very-s3cr3t" not in told
+
+
+def test_what_comes_from_the_environment_is_not_shown(shop: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_RATE", "from-outside")
+    plugin = """
+class Plugin:
+    def __init__(self, rate: float) -> None: pass
+    @hookimpl
+    def process_item(self, item): pass
+"""
+    for given in ({"rate": "${SHOP_RATE}"}, "${SHOP_RATE}", {"rate": ["${SHOP_RATE}"]}):
+        with pytest.raises(ConfigError, match="expected a number") as caught:
+            shop(plugin, plugins=[{"./mine.py": given}])
+        assert "from-outside" not in str(caught.value)

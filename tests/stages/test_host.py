@@ -75,17 +75,25 @@ def test_seeds_are_collected_from_lists_and_generators(shop: Any) -> None:
         def register(registry): registry.seeds("d", P)
         """,
     )
+    shop.write("e.py", "@hookimpl\ndef seeds(): return Request('http://e/')\n")
     host = shop.load(
-        plugins=["a.py", "b.py", "c.py", "d.py"], seeds=[Use("d", None, ("seeds", 0, "d"), page="product")]
+        rules={"product": {}, "own": {}},
+        plugins=["a.py", "b.py", "c.py", "d.py", "e.py"],
+        seeds=[Use("d", None, ("seeds", 0, "d"), page="product")],
     )
     found = [(request.url, request.page) for request in host.seeds(shop.run)]
-    assert found == [("http://d/", "product"), ("http://a/", "own"), ("http://b/", None)]
+    assert found == [("http://d/", "product"), ("http://a/", "own"), ("http://b/", None), ("http://e/", None)]
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("return 'http://a/'", "gave 'h'; expected Requests"),
+        ("return 'http://a/'", "answered 'http://a/'; expected Requests"),
+        ("return 5", "answered 5; expected Requests"),
+        ("yield Request('/a')", "gave a Request for '/a', which is no URL"),
+        ("yield Request('http://a/', page='nope')", "there is no page rule 'nope'"),
+        ("yield Request('http://a/', body='text')", "the body is 'text', not bytes"),
+        ("yield Request('http://a/', carry={'a': object()})", "carry: a is a builtins.object"),
         ("yield Item()", r"gave Item\(\{\}, type='item'\); expected Requests"),
         ("yield Request('http://a/'); 1 / 0", "ZeroDivisionError"),
     ],
