@@ -12,6 +12,8 @@ from pipeline.errors import StateError, StorageError
 from pipeline.runner.books import Books
 from pipeline.runner.engine import Engine
 from pipeline.runner.summary import ItemCounts, PluginCost, RefusalCount, Summary, UrlProblem
+from pipeline.stages.host import Host
+from pipeline.stages.runinfo import RunInfo
 from pipeline.state import requests, robots, sources
 from pipeline.state.writer import Writer
 
@@ -92,6 +94,16 @@ def _plugins(books: Books) -> dict[str, PluginCost]:
     names = sorted({*books.plugin_seconds, *books.faults})
     errors: Mapping[str, dict[str, int]] = books.faults
     return {name: PluginCost(round(books.plugin_seconds.get(name, 0.0), 6), errors.get(name, {})) for name in names}
+
+
+def take_leave(summary: Summary, host: Host, run: RunInfo) -> None:
+    """Tell the plugins that the run is over, and the report how they took it."""
+    before = host.spent()
+    for fault in host.run_finish(run, summary):
+        cost = summary.plugins.setdefault(fault.plugin, PluginCost())
+        cost.errors[f"{fault.hook}: {fault.message}"] = 1
+        summary.notes.append(f"plugin {fault.plugin}, hook {fault.hook}: {fault.message}")
+    summary.spend({plugin: seconds - before.get(plugin, 0.0) for plugin, seconds in host.spent().items()})
 
 
 def write_report(path: Path, summary: Summary) -> None:

@@ -34,9 +34,9 @@ from pipeline.runner.past import Past, why_not
 from pipeline.runner.plugging import item_keys, make_stager
 from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
-from pipeline.runner.report import crawled, fill, write_report
+from pipeline.runner.report import fill, take_leave, write_report
 from pipeline.runner.signals import Signals
-from pipeline.runner.summary import PluginCost, Summary, worst
+from pipeline.runner.summary import Summary, worst
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess
 from pipeline.state import pages, requests, runs
@@ -162,7 +162,7 @@ class Session:
                 if not codes and not self.options.dry_run:
                     codes.extend(self._publish(job, signals, all_seen=not engine.books.unseen))
                 self._settle(job, codes, before + time.monotonic() - started)
-                self._take_leave(job)
+                take_leave(summary, job.host, job.run)
             self._close(summary)
         finally:
             self.home.wake_with(None)
@@ -328,15 +328,6 @@ class Session:
         if self.status in ("open", "publishing") and 5 in codes and self.home.writer.error is None:
             summary.notes.append("what was committed is kept; the same command, or `hookline publish`, goes on with it")
         self._conclude(summary, codes)
-
-    def _take_leave(self, job: Job) -> None:
-        """Tell the plugins that the run is over, and the report how they took it."""
-        summary, before = job.summary, job.host.spent()
-        for fault in job.host.run_finish(job.run, summary):
-            cost = summary.plugins.setdefault(fault.plugin, PluginCost())
-            cost.errors[f"{fault.hook}: {fault.message}"] = 1
-            summary.notes.append(f"plugin {fault.plugin}, hook {fault.hook}: {fault.message}")
-        summary.spend({plugin: seconds - before.get(plugin, 0.0) for plugin, seconds in job.host.spent().items()})
 
     def _conclude(self, summary: Summary, codes: list[int]) -> None:
         """The exit code of all that went wrong; if nothing did, 10 tells those who asked that data changed."""
