@@ -34,7 +34,7 @@ from pipeline.runner.past import Past, why_not
 from pipeline.runner.plugging import item_keys, make_stager
 from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
-from pipeline.runner.report import fill, take_leave, write_report
+from pipeline.runner.report import crawled, fill, take_leave, write_report
 from pipeline.runner.signals import Signals
 from pipeline.runner.summary import Summary, worst
 from pipeline.stages.staging import Stager, Store
