@@ -61,6 +61,7 @@ def failure_lines(summary: Summary, *, config: str, report: str | None, command:
     tail.extend(_next(summary, config, command))
     told = [
         *summary.errors,
+        *_done(summary),
         *failed_checks(summary.checks),
         *_unasked(summary),
         *_dropped(summary),
@@ -144,6 +145,14 @@ def drift_lines(summary: Summary) -> list[str]:
     """What has moved since the last published runs though no check asks for it."""
     found = [f"drift: {one.message}" for one in summary.drift]
     return found if len(found) <= MOST_DRIFT else [*found[:MOST_DRIFT], f"... and {len(found) - MOST_DRIFT} more"]
+
+
+def _done(summary: Summary) -> list[str]:
+    """How far a run came that stopped early: whoever reads it must judge whether its limit is too tight."""
+    if summary.exit_code != 3:
+        return []
+    ended, took = sum(summary.fates.values()), f"{summary.seconds:.1f} s"
+    return [f"{ended} requests done, {summary.pending} waiting, after {took}"]
 
 
 def _unasked(summary: Summary) -> list[str]:

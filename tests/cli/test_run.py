@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -197,6 +198,7 @@ def test_exit_3_when_the_time_is_up(site: Any, hookline: Any, tmp_path: Path) ->
     done = hookline("run", "shop.yaml", "--time-limit", "300ms")
     assert done.returncode == 3
     assert "stopped early; nothing was published (time)" in done.stderr
+    assert re.search(r"^  \d+ requests done, \d+ waiting, after \d+\.\d s$", done.stderr, re.MULTILINE), done.stderr
 
 
 def test_exit_4_when_the_source_is_gone_or_redirects_to_nothing(site: Any, hookline: Any, tmp_path: Path) -> None:
