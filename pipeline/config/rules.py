@@ -32,6 +32,7 @@ from pipeline.config.values import (
 LOOKING = ("css", "xpath", "json", "jsonld", "microdata")
 SOURCES = (*LOOKING, "opengraph", "meta", "value", "carry", "url", "first_of", "join", "fields")
 LINKS = (*LOOKING, "opengraph", "meta", "value", "first_of", "join", "number")
+DATA = frozenset(("json", "jsonld", "microdata", "carry"))  # what they find may be no text
 DATES = ("date", "datetime")
 NUMBERS = ("int", "float", "decimal")
 # Keys that say how a type is read: they mean nothing beside another type.
@@ -146,7 +147,8 @@ class FieldRule(Model):
             raise expected(f"one of {', '.join(SOURCES[:-1])} or {SOURCES[-1]}")
         cls._fit_together(data)
         if data.get("type", "str") == "str":
-            for name in ("value", "default"):
+            as_it_is = "type" not in data and not DATA.isdisjoint(data)
+            for name in ("value",) if as_it_is else ("value", "default"):
                 if name in data:
                     data[name] = _spelt(data[name])
         return data

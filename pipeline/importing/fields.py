@@ -21,6 +21,7 @@ _ORDER = (
     *("many", "separator", "index", "child", "regex", "transform", "type", "formats", "languages", "timezone"),
     *("missing_year", "default", "required"),
 )
+_OLD_NAMES = {"no": "nb", "iw": "he", "in": "id", "tl": "fil"}
 _RESERVED = ("_run", "_url", "_fetched_at", "_type")
 _FOLLOWED = ("css", "xpath", "json", "jsonld", "value", "first_of", "join", "separator", "index", "regex", "transform")
 
@@ -93,12 +94,18 @@ def known_zone(owner: Part, key: str, zone: str | None) -> str | None:
 
 
 def known_language(owner: Part, key: str, code: str | None) -> str | None:
-    """A language as codes have it: `de_DE.UTF-8` is `de-DE`."""
-    code = code and code.partition(".")[0].replace("_", "-")
-    if code and not re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z]{2,4})*", code):
-        owner.note(f"{code!r} is no language", key)
+    """A language as codes have it, if there are names of months in it: `de_DE.UTF-8` is `de-DE`."""
+    if not code:
         return None
-    return code or None
+    spelt, code = code, code.partition(".")[0].replace("_", "-")
+    from dateparser.data.languages_info import language_order  # noqa: PLC0415 - few sources name a language
+
+    script = [part for part in code.split("-")[1:2] if len(part) == 4]
+    name = "-".join([code.partition("-")[0].lower(), *script])
+    if re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z]{2,4})*", code) and _OLD_NAMES.get(name, name) in language_order:
+        return code
+    owner.note(f"{spelt!r} is no language whose names of months are known", key)
+    return None
 
 
 def duration(milliseconds: int) -> str:

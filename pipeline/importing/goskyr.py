@@ -153,11 +153,11 @@ class _Scraper:
         selector = self._part.text("item", needed=True) or ""
         excluded = self._part.texts("exclude_with_selector")
         try:
-            each = selectors.css(selector)
+            each = selectors.css(selector, any_case=True)
             for other in excluded:
                 several = len(selectors.parts(each)) > 1
                 each = (f":is({each})" if several else each) + f":not({other}, :has({other}))"
-            return selectors.css(each)
+            return selectors.css(each, any_case=True)
         except ValueError as error:
             self._part.note(f"{selector!r} cannot be said: {error}; nothing is taken", "item")
             return _NOTHING

@@ -83,21 +83,22 @@ def _source(part: Part, selector: str, attr: str | None) -> Spec:
     """The element, and its attribute, its whole text or the child node that is meant."""
     child, whole = part.number("child_index") or 0, part.flag("entire_subtree")
     if attr:
-        return {"css": selectors.css(selector, f"::attr({attr})")}
+        return {"css": selectors.css(selector, f"::attr({attr})", any_case=True)}
     if not selector:  # the item itself
         return {"xpath": "." if whole else f"node()[{child + 1}][self::text()]" if child >= 0 else "text()"}
     if whole:
-        return {"css": selectors.css(selector)}
+        return {"css": selectors.css(selector, any_case=True)}
     if child < 0:  # the first child text that the regex fits
-        return {"css": selectors.css(selector, "::text")}
-    return {"css": selectors.css(selector), "child": child}
+        return {"css": selectors.css(selector, "::text", any_case=True)}
+    return {"css": selectors.css(selector, any_case=True), "child": child}
 
 
 def _looked_up(part: Part, spec: Spec, selector: str, lookup: str) -> Spec:
     """`json_selector` is XPath over the JSON that an element has as its text."""
+    deep = re.fullmatch(r"//([A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)", lookup)
+    if deep and "ld+json" in selector:
+        return {"jsonld": f"*.{deep[1].replace('/', '.')}"}
     anywhere = re.fullmatch(r"//([A-Za-z_]\w*)", lookup)
-    if anywhere and "ld+json" in selector:
-        return {"jsonld": f"*.{anywhere[1]}"}
     if anywhere:
         part.note(f"{lookup} is found by a regular expression: first text under that name", "json_selector")
         found = {"pattern": rf'"{anywhere[1]}"\s*:\s*"?((?:\\.|[^"\\,}}])*)', "group": 1}

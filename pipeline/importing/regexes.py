@@ -22,13 +22,15 @@ _POSIX = {
     "print": " -~",
     "graph": "!-~",
 }
-# A class of letters is the nearest thing in `re`: \w without digits and underscore; the other classes by hand.
-_PROPERTIES = {"L": r"[^\W\d_]", "Letter": r"[^\W\d_]", "Alpha": r"[^\W\d_]", "N": r"\d", "Nd": r"\d", "Digit": r"\d"}
-_PROPERTIES |= {"Z": r"\s", "Zs": r"\s", "Space": r"\s", "Word": r"\w", "Alnum": r"[^\W_]"}
+# A class of letters is the nearest thing in `re`: \w without digits and underscore. It cannot stand within [...].
+_LETTER, _WORD = r"[^\W\d_]", r"[^\W_]"
+_PROPERTIES = {"L": _LETTER, "Letter": _LETTER, "Alpha": _LETTER, "N": r"\d", "Nd": r"\d", "Digit": r"\d"}
+_PROPERTIES |= {"Z": r"\s", "Zs": r"\s", "Space": r"\s", "Word": r"\w", "Alnum": _WORD}
+_OTHERS = {_LETTER: r"[\W\d_]", _WORD: r"[\W_]", r"\d": r"\D", r"\s": r"\S", r"\w": r"\W"}  # all but these
 _GLOBAL_FLAGS = re.compile(r"\(\?([aiLmsux]+)\)")
 _TOKEN = re.compile(
-    r"(?P<quoted>\\Q(?P<text>.*?)(?:\\E|\Z))|(?P<property>\\p(?:\{(?P<long>\w+)\}|(?P<short>\w)))|(?P<code>\\x\{[0-9a-fA-F]+\})"
-    r"|(?P<escape>\\.)|(?P<posix>\[:\w+:\])|(?P<named>\(\?<(?=[A-Za-z_]))|(?P<other>.)",
+    r"(?P<quoted>\\Q(?P<text>.*?)(?:\\E|\Z))|(?P<property>\\[pP](?:\{(?P<long>\^?\w+)\}|(?P<short>\w)))|(?P<code>\\x\{[0-9a-fA-F]+\})"
+    r"|(?P<escape>\\.)|(?P<posix>\[:\^?\w+:\])|(?P<named>\(\?<(?=[A-Za-z_]))|(?P<other>.)",
     re.DOTALL,
 )
 _ENDS = {r"\z": r"\Z", r"\h": "[0-9a-fA-F]", r"\G": ""}
@@ -120,34 +122,80 @@ def _group_end(pattern: str, start: int) -> int:
     return len(pattern)
 
 
+class _Class:
+    """What stands within [...]: `plain` as it is written, and classes that `re` has no room for in there."""
+
+    def __init__(self) -> None:
+        self.plain: list[str] = []
+        self.beside: list[str] = []
+
+    def written(self) -> str:
+        """As an alternative where there are such classes."""
+        plain, inner = "".join(self.plain), ""
+        negated = plain.startswith("[^")
+        if not self.beside:
+            return f"{plain}]"
+        inner = plain[2:] if negated else plain[1:]
+        others = "|".join(self.beside)
+        if negated:
+            return f"(?:(?!{others})[^{inner}])" if inner else rf"(?:(?!{others})[\s\S])"
+        return f"(?:[{inner}]|{others})" if inner else f"(?:{others})"
+
+
 def _translate(pattern: str) -> str:
-    result, inside = [], False
+    result: list[str] = []
+    within: _Class | None = None
     for match in _TOKEN.finditer(pattern):
-        token = match[0]
-        if match["quoted"]:
-            token = re.escape(match["text"])
-        elif match["property"]:
-            token = _property(match["long"] or match["short"], token, inside)
-        elif match["code"]:
-            token = f"\\U{int(token[3:-1], 16):08x}"
-        elif match["escape"]:
-            token = _ENDS.get(token, token) if not inside else token
-        elif match["posix"]:
-            token = _POSIX.get(token[2:-2], token) if inside else token
-        elif match["named"]:
-            token = "(?P<"
-        elif token == "[" and inside:
-            token = r"\["
-        if token == "[" and match["other"]:
-            inside = True
-        elif match[0] == "]" and match["other"]:
-            inside = False
-        result.append(token)
-    return "".join(result)
+        other = match["other"]
+        if within is None:
+            if other == "[":
+                within = _Class()
+            (result if within is None else within.plain).append(_outside(match))
+        elif other == "]" and (within.beside or within.plain not in (["["], ["[", "^"])):  # else it stands for itself
+            result.append(within.written())
+            within = None
+        else:
+            _inside(match, within)
+    return "".join([*result, *(within.plain if within else [])])
 
 
-def _property(name: str, token: str, inside: bool) -> str:
-    found = _PROPERTIES.get(name)
-    if found is None or (inside and found.startswith("[")):
-        raise ValueError(f"Python's regular expressions have no {token}" + (" within [...]" if inside else ""))
-    return found
+def _outside(match: re.Match[str]) -> str:
+    token = match[0]
+    if match["property"]:
+        return _property(match)
+    if match["escape"]:
+        return _ENDS.get(token, token)
+    return "(?P<" if match["named"] else _anywhere(match)
+
+
+def _inside(match: re.Match[str], within: _Class) -> None:
+    """One part of a class."""
+    token = match[0]
+    if match["property"]:
+        found = _property(match)
+        bare = found[1:-1] if found.startswith("[") and not found.startswith("[^") else found
+        (within.beside if bare.startswith("[") else within.plain).append(bare)
+    elif match["posix"]:
+        name = token[2:-2]
+        if name.startswith("^") and name[1:] in _POSIX:
+            within.beside.append(f"[^{_POSIX[name[1:]]}]")
+        else:
+            within.plain.append(_POSIX.get(name, token))
+    elif token == "[" or (match["other"] and token in "&~|" and within.plain[-1:] == [token]):
+        within.plain.append(f"\\{token}")  # which `re` may read as sets of sets one day
+    else:
+        within.plain.append(_anywhere(match))
+
+
+def _anywhere(match: re.Match[str]) -> str:
+    if match["quoted"]:
+        return re.escape(match["text"])
+    return f"\\U{int(match[0][3:-1], 16):08x}" if match["code"] else match[0]
+
+
+def _property(match: re.Match[str]) -> str:
+    token, name = match[0], match["long"] or match["short"]
+    found = _PROPERTIES.get(name.removeprefix("^"))
+    if found is None:
+        raise ValueError(f"Python's regular expressions have no {token}")
+    return _OTHERS[found] if (token[1] == "P") is not name.startswith("^") else found

@@ -540,3 +540,20 @@ def test_loading_does_not_import_what_a_cron_job_does_not_need() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE.parents[1])
     assert "email" not in done.stdout
     assert "requests" not in done.stdout
+
+
+def test_a_default_is_text_where_text_is_wanted(read: Write) -> None:
+    fields = {
+        "a": "{css: a, default: 007}",
+        "b": "{css: a, type: int, default: 7}",
+        "c": "{json: a, default: 0}",
+        "d": "{jsonld: X.a, default: 1.5}",
+        "e": "{carry: a, default: 0}",
+        "f": "{json: a, type: str, default: 007}",
+        "g": "{value: 007}",
+    }
+    text = ", ".join(f"{name}: {spec}" for name, spec in fields.items())
+    small = f"name: x\nseeds: [https://a.example/]\npages: {{p: {{items: [{{fields: {{{text}}}}}]}}}}\n"
+    given = read("", small=small).config.pages["p"].dump()["items"][0]["fields"]
+    found = {name: spec.get("default", spec.get("value")) for name, spec in given.items()}
+    assert found == {"a": "007", "b": 7, "c": 0, "d": 1.5, "e": 0, "f": "007", "g": "007"}

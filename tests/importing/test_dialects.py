@@ -24,6 +24,16 @@ GO = [
     (r"\Qa.b\E+", r"a\.b+"),
     (r"\x{20AC}\z", r"\U000020ac\Z"),
     (r"[[]", r"[\[]"),
+    (r"[\p{L} ]+", r"(?:[ ]|[^\W\d_])+"),
+    (r"[\pL]", r"(?:[^\W\d_])"),
+    (r"[^\p{L}\d]x", r"(?:(?![^\W\d_])[^\d])x"),
+    (r"[^\p{L}]", r"(?:(?![^\W\d_])[\s\S])"),
+    (r"[\p{N}.]", r"[\d.]"),
+    (r"\PL\P{Nd}\p{^L}", r"[\W\d_]\D[\W\d_]"),
+    (r"[\P{L}x]", r"[\W\d_x]"),
+    (r"[[:^alpha:]]", "(?:[^a-zA-Z])"),
+    (r"[a&&b]", r"[a&\&b]"),
+    (r"[]a][^]b]", r"[]a][^]b]"),
 ]
 
 
@@ -33,10 +43,25 @@ def test_go_regex(pattern: str, expected: str) -> None:
     re.compile(expected)
 
 
-@pytest.mark.parametrize("pattern", [r"\p{Greek}", r"[\p{L}]", r"(?U)a", r"a**b**("])
+@pytest.mark.parametrize("pattern", [r"\p{Greek}", r"[\p{Lu}]", r"(?U)a", r"a**b**("])
 def test_regexes_without_an_equal(pattern: str) -> None:
     with pytest.raises(ValueError, match="Python"):
         go_regex(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found", "not_found"),
+    [
+        (r"^[\p{L}' -]+$", ["L'\u00c9t\u00e9 \u0434\u043e-x"], ["a1", "a_"]),
+        (r"^[^\p{L}\s]+$", ["12-3", "\u2013_"], ["a", "1 2", "\u00e9"]),
+        (r"^\PL+$", ["1_-"], ["1a"]),
+        (r"^[[:^digit:]]+$", ["ab"], ["a1"]),
+    ],
+)
+def test_classes_of_letters_find_letters(pattern: str, found: list[str], not_found: list[str]) -> None:
+    compiled = re.compile(go_regex(pattern))
+    assert all(compiled.search(text) for text in found)
+    assert not any(compiled.search(text) for text in not_found)
 
 
 def test_a_flag_in_the_middle_finds_the_same() -> None:
@@ -118,6 +143,16 @@ SELECTORS = [
     ("> p", ":scope > p"),
     (r"div.lg\:first > a[title=':first']", r"div.lg\:first > a[title=':first']"),
     ("li:first-child", "li:first-child"),
+    ("td[2] > a[@href]", "td:nth-of-type(2) > a[href]"),
+    ("a[@rel='next'][title='[2]']", "a[rel='next'][title='[2]']"),
+    ("li:gt(2), li:lt(3)", "li:nth-of-type(n+3), li:nth-of-type(-n+2)"),
+    ("li:even b:parent", "li:nth-of-type(even) b:not(:empty)"),
+    ("form :input", "form :is(input, select, textarea, button)"),
+    ("#12-ab > p", '[id="12-ab"] > p'),
+    ("a[href='#12']", "a[href='#12']"),
+    ("> a, > b", ":scope > a, :scope > b"),
+    ("a:matches('x y')", 'a:-soup-contains("x y")'),
+    ("a:matchesOwn(x)", 'a:-soup-contains-own("x")'),
 ]
 
 
@@ -126,13 +161,19 @@ def test_selectors(selector: str, expected: str) -> None:
     assert css(selector) == expected
 
 
+def test_a_text_in_any_case() -> None:
+    assert css("a:contains('Live it')", any_case=True) == "a:-soup-contains('Live it', 'live it', 'LIVE IT')"
+    assert css("a:containsOwn(x1)", any_case=True) == 'a:-soup-contains-own("x1", "X1")'
+    assert css("a:contains('it\\'s')", any_case=True) == "a:-soup-contains('it\\'s')"
+
+
 def test_pseudo_elements_stand_at_each_part_of_a_list() -> None:
     assert css("a, b:is(c, d)", "::html") == "a::html, b:is(c, d)::html"
     assert css("", "::attr(x)") == "::attr(x)"
     assert parts("a, [x=','], :is(b, c)") == ["a", " [x=',']", " :is(b, c)"]
 
 
-@pytest.mark.parametrize("selector", ["a[href#=x]", "a:matches('x')", "li:gt(2)", "a >", ""])
+@pytest.mark.parametrize("selector", ["a[href#=x]", "a:matches('^x')", "li:gt(n)", "a >", ""])
 def test_selectors_without_an_equal(selector: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         css(selector)

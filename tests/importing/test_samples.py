@@ -96,6 +96,20 @@ def test_a_date_from_one_component() -> None:
     assert spec == wanted
 
 
+@pytest.mark.parametrize("code", ["zz_ZZ", "german", "de-!"])
+def test_a_language_that_nobody_knows_is_told(code: str) -> None:
+    scraped = f"type: date\ndate_language: {code}\ncomponents: [{DAY}, {TIME}]"
+    spec, notes = field(scraped)
+    assert spec["languages"] == ["de-DE"]
+    assert notes == [f"scrapers.0.fields.f.date_language: {code!r} is no language whose names of months are known"]
+
+
+def test_json_in_json_ld_by_a_path() -> None:
+    lookup = "location: {selector: \"script[type='application/ld+json']\", json_selector: %s}\ncan_be_empty: true"
+    assert field(lookup % "//location/name") == ({"jsonld": "*.location.name"}, [])
+    assert field(lookup % "//startDate") == ({"jsonld": "*.startDate"}, [])
+
+
 def test_layouts_are_put_together_in_order() -> None:
     spec = date(DAY, TIME, more="date_language: fr_CH\ndate_location: CET\nguess_year: true\n")
     assert spec["join"] == [{"css": ".d", "child": 0}, {"css": ".t", "child": 0}]
