@@ -7,7 +7,6 @@ processes of a run use the same two formatters, so whoever reads stderr cannot t
 from __future__ import annotations
 
 import logging
-import warnings
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,14 +16,6 @@ from pipeline.secrecy import masked
 
 ROOT: Final = "hookline"  # the logger above all of ours
 LONGEST: Final = 1024  # characters of a record in text form
-
-
-def still_python() -> None:
-    """Nothing on stderr of signs in a regular expression (`[[(]`) that a later Python may read in another way.
-
-    For processes that are ours: the command and its children. Whoever wrote the config cannot do anything about it.
-    """
-    warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning)
 
 
 class LogLine(msgspec.Struct, omit_defaults=True):

@@ -24,6 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "pipeline.packing",
         "pipeline.failpoints",
         "pipeline.collector",
+        "pipeline.remarks",
         "pipeline.logs",
         "pipeline.secrecy",
     ),

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pipeline import __version__, collector, logs
+from pipeline import __version__, collector, remarks
 from pipeline.cli import faults
 
 COMMANDS = {
@@ -62,7 +62,7 @@ class Hookline(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends with its message and its exit code, anything else is our bug: 70."""
-        logs.still_python()
+        remarks.silence()
         collector.relax()  # the imports alone make it look for garbage thirty times
         try:
             return super().invoke(ctx)

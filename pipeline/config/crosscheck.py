@@ -43,7 +43,6 @@ def cross_check(data: dict[str, Any], locate: Locate) -> list[Problem]:
         *unreached_seeds(data, locate),
         *unreached_rules(data, open_types, locate),
         *_key_fields(data, locate),
-        *_carried(data, open_types, locate),
         *_routes(data, types, open_types, locate),
         *_one_type(stores, types, locate),
         *_only(stores, locate),
@@ -112,10 +111,12 @@ def _key_fields(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
                 )
 
 
-def _carried(data: dict[str, Any], open_links: bool, locate: Locate) -> Iterator[Problem]:
-    """Fields without a default that take a carried value which no link brings along. Plugins may bring any."""
+def carried_notes(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
+    """Fields without a default that take a carried value which no link brings along: they stay empty. No mistake while
+    a config grows, and plugins may bring any.
+    """
     seeds = (name for seed in list_of(data.get("seeds")) for name in mapping_of(seed))
-    if open_links or any(name not in SEED_KEYS for name in seeds):
+    if data.get("plugins") or data.get("parse") or any(name not in SEED_KEYS for name in seeds):
         return
     links = [rule for _, rule in _rules(data, "follow")]
     known = [str(name) for rule in links for name in mapping_of(rule.get("carry"))]
@@ -130,7 +131,7 @@ def _carried(data: dict[str, Any], open_links: bool, locate: Locate) -> Iterator
         for where, name in _takes(specs, path):
             if name not in known:
                 hint = _near(name, known) if known else "no 'follow' has 'carry'"
-                message = f"expected a value that a link carries along, found {name!r}"
+                message = f"no link carries {name!r} along, so this is empty"
                 yield Problem(locate(where), key_text(where), message, hint)
 
 

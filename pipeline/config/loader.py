@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.config import layers, messages, places
-from pipeline.config.crosscheck import cross_check
+from pipeline.config.crosscheck import carried_notes, cross_check
 from pipeline.config.effects import without_effect
 from pipeline.config.expectations import expectation_problems
 from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
@@ -25,7 +25,7 @@ from pipeline.errors import ConfigError, Mark, Problem
 
 
 class Loaded:
-    """A config that is right: `config`, the `file` it came from, and `notes` on keys that have no effect yet."""
+    """A config that is right: `config`, the `file` it came from, and `notes` on keys that have no effect."""
 
     __slots__ = ("_tree", "config", "file", "notes")
 
@@ -79,7 +79,8 @@ def load(
     problems += check_problems(data, lambda key_path, at: places.inside(tree, result, key_path, at), hidden)
     if problems or config is None:
         raise ConfigError([_clean(problem) for problem in sorted(problems, key=_place)])
-    return Loaded(config, file, result, sorted(without_effect(result), key=_place))
+    notes = [*without_effect(result), *carried_notes(data, place)]
+    return Loaded(config, file, result, sorted(notes, key=_place))
 
 
 def _override(tree: Mapping, overrides: Environment[str, str]) -> list[Problem]:

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import soupsieve
 from bs4.element import Tag
 from selectolax.lexbor import LexborNode
+from soupsieve.css_parser import PSEUDO_SUPPORTED
 
 from pipeline.errors import SelectorError
 from pipeline.stages.soup import build_soup, node_of
 
+_UNKNOWN = re.compile(r"'(:[^']+)' was detected as a pseudo-class")
 _POSITION = re.compile(r"(?i)\bposition (\d+)")
 
 
@@ -28,9 +30,21 @@ def compile_sieve(css: str) -> soupsieve.SoupSieve:
             return soupsieve.compile(css, flags=soupsieve.NOSTRICT)
     except soupsieve.SelectorSyntaxError as error:
         reason = str(error).partition("\n")[0]
+        if unknown := _UNKNOWN.search(reason):
+            place = css.lower().find(unknown[1].lower())
+            raise SelectorError(css, _no_such(unknown[1]), None if place < 0 else place) from None
         found = _POSITION.search(reason)
         reason = _POSITION.sub("", reason).replace(" at ", " ").strip() if found else reason
         raise SelectorError(css, reason, int(found[1]) if found else None) from None
+
+
+def _no_such(name: str) -> str:
+    """What to say of a pseudo-class that nobody knows, with the nearest one."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+    near = get_close_matches(name, PSEUDO_SUPPORTED, 1, cutoff=0.7)
+    told = f"did you mean {near[0]}?" if near else r"a colon within a name is written as \:"
+    return f"there is no pseudo-class {name} ({told})"
 
 
 class Sieve:

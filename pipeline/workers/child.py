@@ -28,7 +28,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from pipeline import collector, logs
+from pipeline import collector, remarks
 from pipeline.errors import ConfigError, Problem
 from pipeline.workers import guardian, notes
 from pipeline.workers.framing import LONGEST, Frames, Piece, head
@@ -72,7 +72,7 @@ def main() -> NoReturn:
     guardian.watch(os.environ.get(guardian.MARK, ""))
     sys.stdout = sys.stderr
     _spare_the_parent()
-    logs.still_python()
+    remarks.silence()
     collector.relax()
     channel = Channel(given)
     notes.open_in_child(shared)

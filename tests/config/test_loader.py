@@ -557,3 +557,17 @@ def test_a_default_is_text_where_text_is_wanted(read: Write) -> None:
     given = read("", small=small).config.pages["p"].dump()["items"][0]["fields"]
     found = {name: spec.get("default", spec.get("value")) for name, spec in given.items()}
     assert found == {"a": "007", "b": 7, "c": 0, "d": 1.5, "e": 0, "f": "007", "g": "007"}
+
+
+def test_a_carried_value_that_no_link_brings_is_noted(read: Write) -> None:
+    pages = """pages:
+  l: {match: /l, follow: [{css: a, carry: {price: b}}, {number: 1, body: "p={value}"}]}
+  d: {items: [{fields: {p: {carry: prise}, q: {carry: price}, r: {carry: none, default: 1}, n: {carry: page_number},
+      o: {first_of: [h1, {carry: x}]}}}]}
+"""
+    loaded = read("", small="name: x\nseeds: [{file: a}]\n" + pages)
+    assert [str(note).rpartition("/")[2] for note in loaded.notes] == [
+        "x.yaml:5:36: pages.d.items.0.fields.p.carry: no link carries 'prise' along, so this is empty; did you mean 'price'?",
+        "x.yaml:6:34: pages.d.items.0.fields.o.first_of.1.carry: no link carries 'x' along, so this is empty; there are: price, page_number",
+    ]
+    assert read("plugins: [./p.py]\n", small="name: x\n" + pages).notes == []

@@ -241,16 +241,6 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "name: x\nseeds: [{file: a}]\npages:\n  l: {match: /l, follow: [{css: a, carry: {price: b}}]}\n"
-        "  d: {items: [{fields: {p: {carry: prise}, q: {carry: price}, r: {carry: none, default: 1}, o: {first_of: [h1, {carry: x}]}}}]}\n",
-        [
-            "x.yaml:5:36: pages.d.items.0.fields.p.carry: expected a value that a link carries along, found 'prise'; "
-            "did you mean 'price'?",
-            "x.yaml:5:120: pages.d.items.0.fields.o.first_of.1.carry: expected a value that a link carries along, found 'x'; "
-            "there are: price",
-        ],
-    ),
-    (
         "name: x\nseeds: [{file: a, page: pq}]\npages: {p: {}}\n",
         ["x.yaml:2:25: seeds.0.page: expected the name of a page rule, found 'pq'; did you mean 'p'?"],
     ),
