@@ -135,13 +135,14 @@ class Item(dict[str, Any]):
     def __init__(
         self, first: str | Mapping[str, Any] = "item", fields: Mapping[str, Any] | None = None, /, **named: Any
     ) -> None:
+        kind: str
         if isinstance(first, str):
-            kind = named.pop("type", first)
+            kind = named.pop("type", first) if named else first
             super().__init__(fields or {}, **named)
         else:
             kind = named.pop("type", "item")
             super().__init__(first, **named)
-        self.type: str = kind
+        self.type = kind
         self.rule: int | None = None  # number of the item rule that made it; None for plugins' own items
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ _TOKEN: Final = re.compile(
     rb"<(?:(?P<comment>!--)|(?P<meta>meta)(?=[\t\n\f\r /])|(?P<close>/?)(?P<tag>[a-z][^\t\n\f\r >]*)|[!/?])",
     re.IGNORECASE,
 )
+_META: Final = re.compile(rb"<[mM][eE][tT][aA][\t\n\f\r /]")  # not IGNORECASE: so it looks for the `<` alone
 _NAME: Final = re.compile(rb"[\t\n\f\r /]*(?:(>)|([^\t\n\f\r />][^\t\n\f\r />=]*)[\t\n\f\r ]*(=?)[\t\n\f\r ]*)")
 _VALUE: Final = re.compile(rb"\"([^\"]*)\"|'([^']*)'|([^\t\n\f\r >\"'][^\t\n\f\r >]*)|(?=>)")
 _CHARSET: Final = re.compile(
@@ -39,8 +40,11 @@ class _CutError(Exception):
 
 def meta_label(body: bytes, is_label: Callable[[str], bool]) -> str | None:
     """The first label of a `meta` that `is_label` knows, or None."""
+    data = body[:LATEST]
+    if _META.search(data) is None:
+        return None
     try:
-        return _first(body[:LATEST], is_label)
+        return _first(data, is_label)
     except _CutError:
         return None
 

@@ -180,6 +180,10 @@ class XmlGroup:
         found = (element.select(selector) for element in self.elements)
         return [share[:1] if first else share for share in found]
 
+    def texts(self, selector: Selector, *, first: bool = False) -> list[list[str]]:
+        """As `select`, but the text of each match."""
+        return [[element.text for element in share] for share in self.select(selector, first=first)]
+
 
 @lru_cache(maxsize=512)
 def _path(css: str, whole: bool) -> Any:

@@ -16,7 +16,7 @@ from ._composite import FirstOf, Join, Objects, each_within
 from ._field import Chain, Field, Regex
 from ._json import compile_json
 from ._reading import Reading, Scopes
-from ._sources import Constant, Css, Json, Meta, Path, Pick, Source, Structured, elements_of
+from ._sources import Constant, Css, Json, Meta, Path, Pick, Source, Structured, elements_of, whole_text
 from ._transform import Step, StepError, compile_step
 from ._types import DATES, converter
 
@@ -279,7 +279,7 @@ def _picker(spec: Spec, link: bool, selector: Selector | None) -> Pick:
 _PICKS: Mapping[str, Pick] = {
     "link": lambda element: element.link,
     "url": lambda element: element.link or element.text,
-    "text": lambda element: element.text,
+    "text": whole_text,
 }
 
 

@@ -131,13 +131,12 @@ class Field:
 
     def _column_of_texts(self, source: Css, scopes: Scopes) -> list[Any]:
         """The common case, without a call per value."""
-        pick = source.pick
-        shares = scopes.select(source.selector, self._first)
+        shares = source.find(scopes, self._first)
         found: list[Any]
         if self.many:
-            found = [[text for element in elements if (text := pick(element))] or None for elements in shares]
+            found = [[text for text in texts if text] or None for texts in shares]
         else:
-            found = [pick(elements[0]) or None if elements else None for elements in shares]
+            found = [texts[0] or None if texts else None for texts in shares]
         return found if None not in found else [self.missing() if value is None else value for value in found]
 
     def _value(self, raws: Raws, reading: Reading) -> Any:

@@ -75,8 +75,7 @@ class FollowRule:
     def _request(self, value: str, carry: dict[str, Any], reading: Reading) -> Request:
         target = self._target
         reference = value if target.plain else target.url(value, reading)
-        request = Request(reference, page=self._page, carry=carry, priority=self._priority)
-        request.rule_limit = self._limit
+        request = Request(reference, page=self._page, carry=carry, priority=self._priority, rule_limit=self._limit)
         if self._dressed:
             request.method, request.body = self._method, target.body(value)
             request.headers = dict(self._headers)

@@ -95,6 +95,15 @@ class Scopes:
             self.seen = True
         return [found] * self.size
 
+    def texts(self, selector: Selector, first: bool) -> Sequence[list[str]]:
+        """As `select`, but the text of each element."""
+        if self._group is not None:
+            return self._group.texts(selector, first=first)
+        found = self.reading.page.select(selector) if self.data is None else []
+        if found:
+            self.seen = True
+        return [[element.text for element in (found[:1] if first else found)]] * self.size
+
     def at(self, number: int) -> Scopes:
         """One record by itself."""
         if self.elements is not None:

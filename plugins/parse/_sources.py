@@ -32,6 +32,11 @@ class Source(Protocol):
         ...
 
 
+def whole_text(element: Element) -> str:
+    """What a field takes of an element unless it says otherwise."""
+    return element.text
+
+
 class Css:
     """Elements by a selector, read by `pick`."""
 
@@ -43,6 +48,8 @@ class Css:
 
     def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
         pick = self.pick
+        if pick is whole_text:
+            return scopes.texts(self.selector, first)
         return [[pick(element) for element in share] for share in scopes.select(self.selector, first)]
 
 
