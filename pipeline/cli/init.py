@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import click
 
 from pipeline.cli.terminal import say
 from pipeline.config import Loaded, load
 from pipeline.config.rewriting import CannotRewriteError, with_test
-from pipeline.drafting.draft import TYPE, config_name, draft
+from pipeline.drafting.draft import TYPE, Draft, config_name, draft
+from pipeline.drafting.single import spelt
 from pipeline.drafting.starting import example_files, name_of, plugin_file, write_files
 from pipeline.errors import ConfigError, Problem
 from pipeline.logs import printable
@@ -26,6 +28,8 @@ from pipeline.stages.page import Page
 from pipeline.url import normalise
 
 SHOWN = 2  # fields of an item that the test of a draft compares
+MOST_DRAFTS = 6  # of one page
+Item: TypeAlias = dict[str, Any]
 
 
 @click.command()
@@ -50,8 +54,12 @@ def init(folder: Path, url: str | None) -> None:
     files = {f"{name}.yaml": made.text.encode(), fixture: body}
     plugin = {} if (folder / next(iter(plugin_file()))).exists() else plugin_file()
     written = write_files(folder, {**files, **plugin})
-    number = _add_test(config, fetched, fixture, kind, made.fields[:SHOWN])
-    _told(written, config, f"found {made.found}; {number} {TYPE}s, with {', '.join(made.fields) or 'no fields'}")
+    made, items = _settled(page, name, config, fetched, made)
+    shown = [{field: item.get(field) for field in list(made.fields)[:SHOWN]} for item in items]
+    rule = next(iter(load(config).config.rules()))
+    _add_test(config, entry_of(fetched.final_url, fixture, kind, rule, {TYPE: shown} if shown else {}))
+    count = f"{len(items)} {TYPE}" + ("" if len(items) == 1 else "s")
+    _told(written, config, f"found {made.found}; {count}, with {', '.join(made.fields) or 'no fields'}")
 
 
 def _fetch(url: str) -> Fetched:
@@ -66,20 +74,34 @@ def _fetch(url: str) -> Fetched:
     return fetched
 
 
-def _add_test(config: Path, fetched: Fetched, fixture: str, kind: str, fields: list[str]) -> int:
-    """Let the draft read its page, and write down what it gave; the number of items."""
-    loaded = load(config)
-    items = _items(loaded, fetched, next(iter(loaded.config.rules())))
-    expect = {TYPE: [{name: item.get(name) for name in fields} for item in items]} if items else {}
-    test = entry_of(fetched.final_url, fixture, kind, next(iter(loaded.config.rules())), expect)
+def _settled(page: Page, name: str, config: Path, fetched: Fetched, made: Draft) -> tuple[Draft, list[Item]]:
+    """The draft once it has read its page, and the items: where a field was empty, another source is tried."""
+    refused: set[str] = set()
+    for _ in range(MOST_DRAFTS):
+        loaded = load(config)
+        items = _items(loaded, fetched, next(iter(loaded.config.rules())))
+        empty = {
+            spelt(spec)
+            for field, spec in made.fields.items()
+            if items and all(item.get(field) in (None, "", []) for item in items)
+        }
+        if empty <= refused:
+            break
+        refused |= empty
+        made = draft(page, name, refused)
+        config.write_bytes(made.text.encode())
+    return made, items
+
+
+def _add_test(config: Path, test: dict[str, Any]) -> None:
+    """Write down what the draft gave for its page."""
     try:
         config.write_bytes(with_test(config.read_text(encoding="utf-8"), test).encode())
     except CannotRewriteError as error:
         say([printable(f"no test was written: {error}")])
-    return len(items)
 
 
-def _items(loaded: Loaded, fetched: Fetched, rule: str) -> list[dict[str, object]]:
+def _items(loaded: Loaded, fetched: Fetched, rule: str) -> list[Item]:
     host = load_host(loaded, new_run(loaded.config.name), dry_run=True)
     job = PageJob(
         fetched.final_url, 200, [("Content-Type", content_type(fetched))], fetched.body or b"", rule=rule, carry={}

@@ -5,45 +5,36 @@ The draft is a beginning that works, made for being read and changed, so every p
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pipeline.config.writing import dump_line
-from pipeline.drafting.data import find_list
+from pipeline.drafting.data import Listed, json_records, jsonld_records, next_page, xml_records
 from pipeline.drafting.records import LEAST_SHARE, Records, find_records
+from pipeline.drafting.single import og_type, says_article, says_product, single_fields
 from pipeline.stages.page import Page
+from pipeline.stages.tree import Element
 
 TYPE: Final = "item"
 FEW: Final = 6  # records that may be the sections of a page
+MORE_PROSE: Final = 1.5  # times as much text in paragraphs beside the records: these are not what the page is about
+FEW_FIELDS: Final = 3  # of a page that is one thing; with fewer the data in its scripts may say more
 MOST_OF: Final = 0.6  # share of the text that must be records where the page says that it is one thing
 _NEXT: Final = ("next", "next page", "older posts", "older", "weiter", "nächste", "suivant", "siguiente", "avanti")
 _SIGNS: Final = ("\u203a", "»", "→", ">", ">>")
 _WORD = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)?")
-_SINGLE: Final = (  # fields of a page that is one thing: name, what the page says of itself, else an element
-    ("title", [{"jsonld": "*.headline"}, {"opengraph": "title"}, "h1"]),
-    ("title", ["h1", "title"]),
-    ("description", [{"opengraph": "description"}, {"meta": "description"}]),
-    ("image", [{"opengraph": "image"}]),
-)
-_PRODUCT: Final = (
-    ("name", "name"),
-    ("brand", "brand.name"),
-    ("sku", "sku"),
-    ("price", "offers.price"),
-    ("currency", "offers.priceCurrency"),
-    ("availability", "offers.availability"),
-)
-_ARTICLE: Final = (("headline", "headline"), ("author", "author.name"), ("published", "datePublished"))
 
 
 class Draft(NamedTuple):
-    """A config as text, without its test; what was found in a few words; the fields to tell items apart by."""
+    """A config as text, without its test; what was found in a few words; what the config says of each field."""
 
     text: str
     found: str
-    fields: list[str]
+    fields: dict[str, Any]
 
 
 class _Plan(NamedTuple):
@@ -56,10 +47,11 @@ class _Plan(NamedTuple):
     follow: Any
 
 
-def draft(page: Page, name: str) -> Draft:
-    """A config for the page, as far as it can be read off it."""
-    plan = (_data_plan(page) if page.kind == "json" else _page_plan(page)) or _Plan("nothing", None, {}, [], None)
-    return Draft("\n".join(_lines(page, name, plan)) + "\n", plan.found, list(plan.fields))
+def draft(page: Page, name: str, refused: Collection[str] = ()) -> Draft:
+    """A config for the page, as far as it can be read off it; for `refused` see `single_fields`."""
+    read = {"json": _data_plan, "html": _page_plan, "xml": _xml_plan}.get(page.kind)
+    plan = (read(page, refused) if read else None) or _Plan("nothing", None, {}, [], None)
+    return Draft("\n".join(_lines(page, name, plan)) + "\n", plan.found, plan.fields)
 
 
 def config_name(url: str) -> str:
@@ -71,31 +63,52 @@ def config_name(url: str) -> str:
 # --- what the page has -----------------------------------------------------------------------------------------------
 
 
-def _data_plan(page: Page) -> _Plan | None:
+def _data_plan(page: Page, _: Collection[str]) -> _Plan | None:
     try:
-        found = find_list(page.json())
+        document = page.json()
     except ValueError:
         return None
+    following = next_page(document)
+    return _listed("a list of records", json_records([document]), {"json": following} if following else None)
+
+
+def _xml_plan(page: Page, _: Collection[str]) -> _Plan | None:
+    return _listed("records", xml_records(page.select("*")))
+
+
+def _listed(what: str, found: Listed | None, follow: Any = None) -> _Plan | None:
     if found is None:
         return None
-    path, fields = found
-    specs = {_plain(field, fields): {"json": field} for field in fields}
-    return _Plan(f"a list of records, {path}", {"json": path}, specs, [], None)
+    each = found.each if isinstance(found.each, str) else next(iter(found.each.values()))
+    return _Plan(f"{what}, {each}", found.each, found.fields, [], follow)
 
 
-def _plain(path: str, paths: Sequence[str]) -> str:
-    """The last part of a path as the name of a field; all of it where two would get one name."""
-    last = path.rpartition(".")[2]
-    alone = sum(one.rpartition(".")[2] == last for one in paths) == 1
-    return re.sub(r"\W+", "_", last if alone else path).strip("_") or "field"
+def _script_plan(page: Page) -> _Plan | None:
+    """What a page that a browser would fill in has in its scripts."""
+    scripts = page.select("script")
+    plan = _listed("a list of records in a script", json_records(_documents(scripts, "application/json")))
+    return plan or _listed("records of JSON-LD", jsonld_records(_documents(scripts, "application/ld+json")))
 
 
-def _page_plan(page: Page) -> _Plan | None:
-    if page.kind != "html":
-        return None
+def _documents(scripts: Sequence[Element], kind: str) -> list[Any]:
+    found = []
+    for script in scripts:
+        if (script.attr("type") or "").partition(";")[0].strip().lower() == kind:
+            with contextlib.suppress(ValueError, RecursionError):
+                found.append(json.loads(script.text, strict=False))
+    return found
+
+
+def _page_plan(page: Page, refused: Collection[str]) -> _Plan | None:
     records = find_records(page)
-    if records is None or records.share < LEAST_SHARE or _is_one(page, records):
-        return _single(page)
+    if records is not None and records.share >= LEAST_SHARE and records.place == 1 and not _is_one(page, records):
+        return _of(page, records)
+    single = single_fields(page, refused)
+    in_script = _script_plan(page) if len(single) < FEW_FIELDS else None
+    return in_script or (_Plan("one item, the page itself", None, single, [], None) if single else None)
+
+
+def _of(page: Page, records: Records) -> _Plan:
     fields = {field.name: _short(field.spec) for field in records.fields}
     links = [field for field in records.fields if field.kind == "url"]
     unique = [field.name for field in links if field.share == 1.0 and len(set(field.values)) == len(field.values)]
@@ -105,48 +118,23 @@ def _page_plan(page: Page) -> _Plan | None:
 
 def _is_one(page: Page, records: Records) -> bool:
     """Is the page one thing, and what repeats on it beside the point: its sections, or others of its kind?"""
+    if says_product(page) or says_article(page):
+        return True
+    if _prose(page, records) > MORE_PROSE * sum(len(one.text) for one in records.elements):
+        return True
     few = len(records.elements) < FEW
-    kind = "".join(page.css('meta[property="og:type"]::attr(content)')[:1]).lower()
-    says_so = kind.startswith(("product", "article", "og:product")) or bool(_said(page, "Product", _PRODUCT))
+    says_so = og_type(page).startswith(("product", "article", "og:product"))
     return (few and len(records.fields) < FEW - 2) or (says_so and (few or records.share < MOST_OF))
+
+
+def _prose(page: Page, records: Records) -> int:
+    """Characters of paragraphs that stand in no record."""
+    inside = {one for record in records.elements for one in record.select("p")}
+    return sum(len(one.text) for one in page.select("p") if one not in inside)
 
 
 def _short(spec: dict[str, Any]) -> Any:
     return spec["css"] if list(spec) == ["css"] else spec
-
-
-def _single(page: Page) -> _Plan | None:
-    """A page that is one thing."""
-    fields = _said(page, "Product", _PRODUCT) or _said(page, "*", _ARTICLE)
-    for name, sources in _SINGLE:
-        there = [source for source in sources if _gives(page, source)]
-        if name not in fields and there and not (name == "title" and ("name" in fields or "headline" in fields)):
-            fields[name] = there[0]
-    return _Plan("one item, the page itself", None, fields, [], None) if fields else None
-
-
-def _said(page: Page, kind: str, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What JSON-LD of this type says, as far as the words stand in it."""
-    scripts = [one.text for one in page.select('script[type="application/ld+json"]')]
-    text = " ".join(scripts)
-    types = "Product" if kind == "Product" else "(?:News|Blog)?(?:Article|Posting)"
-    match = re.search(rf'"@type"\s*:\s*\[?\s*"({types})"', text)
-    if match is None:
-        return {}
-    return {
-        name: {"jsonld": f"{match[1]}.{path}"}
-        for name, path in wanted
-        if all(f'"{part}"' in text for part in path.split("."))
-    }
-
-
-def _gives(page: Page, source: Any) -> bool:
-    if isinstance(source, str):
-        return any(one.text for one in page.select(source)[:1])
-    name, value = next(iter(source.items()))
-    if name == "opengraph":
-        return bool(page.css(f'meta[property="og:{value}"]::attr(content)'))
-    return name == "meta" and bool(page.css(f'meta[name="{value}"]::attr(content)'))
 
 
 def _next(page: Page) -> Any:

@@ -179,6 +179,21 @@ def test_init_from_a_page(serve: Callable[..., Any], inside: Command, tmp_path: 
     assert not (tmp_path / "other").exists()
 
 
+def test_a_field_of_a_draft_that_gives_nothing_is_looked_for_elsewhere(
+    serve: Callable[..., Any], inside: Command, tmp_path: Path
+) -> None:
+    said = '{"@type": "Product", "name": "Lamp", "brand": {"name": null}, "offers": {"price": 9}}'
+    page = f"""<script type="application/ld+json">{said}</script><div itemscope itemtype="http://schema.org/Product">
+        <h1>Lamp</h1><div itemprop="brand" itemscope><b itemprop="name">ACME</b></div></div>"""
+    site = serve({"/lamp": page})
+    done = inside("init", "--from", f"{site.url}/lamp")
+    assert "found one item, the page itself; 1 item, with name, brand, price" in done.stderr
+    text = (tmp_path / done.stdout.splitlines()[0]).read_text(encoding="utf-8")
+    assert "brand: {microdata: Product.brand.name}" in text
+    assert "jsonld: Product.brand" not in text
+    assert inside("test", done.stdout.splitlines()[0]).returncode == 0
+
+
 # --- the screen ------------------------------------------------------------------------------------------------------
 
 HEAD = Head("http://a.example/", 200, "text/html", 1000, "list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from pipeline.config.loader import load
 from pipeline.drafting.draft import config_name, draft
 from pipeline.drafting.starting import example_files, write_files
 from pipeline.errors import ConfigError
-from pipeline.model import PageJob
 from pipeline.runner.build import new_run
 from pipeline.runner.plugging import load_host
-from pipeline.runner.trials import items_of, run_trials
+from pipeline.runner.trials import run_trials
 from pipeline.stages.page import Page
 from pipeline.testing import make_page
+
+Read = Callable[[str, Any, Path], list[dict[str, Any]]]
 
 URL = "https://shop.example/list"
 
@@ -27,18 +29,6 @@ def shop(number: int, card: str, after: str = "") -> str:
     cards = "".join(card.replace("%", str(n)) for n in range(1, number + 1))
     menu = "".join(f"<li class=entry><a href=/m{n}>Menu entry {n}</a></li>" for n in range(30))
     return f"<nav><ul class=menu>{menu}</ul></nav><main><h1>Shop</h1>{cards}</main>{after}<footer>Imprint</footer>"
-
-
-def read(made: str, body: Any, folder: Path) -> list[dict[str, Any]]:
-    """What the draft gives on its page."""
-    file = folder / "draft.yaml"
-    file.write_text(made, encoding="utf-8")
-    loaded = load(file)
-    assert not loaded.notes, "no key without effect"
-    host = load_host(loaded, new_run("draft"))
-    page = make_page(body, URL)
-    job = PageJob(URL, 200, list(page.headers.items()), page.body, rule="page", carry={})
-    return items_of(host, job, host.run_page(job)).get("item", [])
 
 
 CARDS: list[tuple[str, str, dict[str, Any]]] = [
@@ -69,7 +59,9 @@ CARDS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("card", "each", "first"), CARDS, ids=[case[1] for case in CARDS])
-def test_repeated_records_and_their_fields(card: str, each: str, first: dict[str, Any], tmp_path: Path) -> None:
+def test_repeated_records_and_their_fields(
+    card: str, each: str, first: dict[str, Any], tmp_path: Path, read: Read
+) -> None:
     body = shop(9, card, "<ul><li class='next'><a href='/list?page=2'>next</a></li></ul>")
     made = draft(make_page(body, URL), "draft")
     assert made.found == f"9 records, {each}"
@@ -79,7 +71,7 @@ def test_repeated_records_and_their_fields(card: str, each: str, first: dict[str
     assert "- li.next a" in made.text
 
 
-def test_a_table(tmp_path: Path) -> None:
+def test_a_table(tmp_path: Path, read: Read) -> None:
     rows = "".join(f"<tr><td>Town {n}</td><td>{n}000 people</td></tr>" for n in range(1, 9))
     body = f"<h1>Towns</h1><table class='towns'><tbody>{rows}</tbody></table>"
     items = read(draft(make_page(body, URL), "draft").text, body, tmp_path)
@@ -104,7 +96,7 @@ def test_the_next_page(link: str, follow: str | None, tmp_path: Path) -> None:
     assert [one if isinstance(one, str) else one.get("css") for one in rule["follow"]] == ([follow] if follow else [])
 
 
-def test_a_page_that_is_one_thing(tmp_path: Path) -> None:
+def test_a_page_that_is_one_thing(tmp_path: Path, read: Read) -> None:
     said = {"@type": "Product", "name": "Lamp", "offers": {"price": 12.5}}
     body = f"<script type='application/ld+json'>{json.dumps(said)}</script><h1>A lamp</h1><p>{'Bright. ' * 50}</p>"
     made = draft(make_page(body, URL), "draft")
@@ -112,13 +104,13 @@ def test_a_page_that_is_one_thing(tmp_path: Path) -> None:
     assert read(made.text, body, tmp_path) == [{"name": "Lamp", "price": 12.5}]
 
 
-def test_a_json_page(tmp_path: Path) -> None:
+def test_a_json_page(tmp_path: Path, read: Read) -> None:
     data = {"meta": {"n": 2}, "data": {"my items": [{"id": n, "by": {"name": f"N{n}"}, "x-y": "z"} for n in range(3)]}}
     made = draft(make_page(data, URL), "draft")
     assert read(made.text, data, tmp_path)[1] == {"id": 1, "name": "N1", "x_y": "z"}
 
 
-def test_a_json_list_at_the_top(tmp_path: Path) -> None:
+def test_a_json_list_at_the_top(tmp_path: Path, read: Read) -> None:
     assert read(draft(make_page([{"a": 1}, {"a": 2}], URL), "draft").text, [{"a": 1}, {"a": 2}], tmp_path) == [
         {"a": 1},
         {"a": 2},
@@ -140,7 +132,7 @@ def test_the_name_of_a_draft(url: str, name: str) -> None:
     assert config_name(url) == name
 
 
-def test_real_pages_give_drafts_that_read_them(repo: Path, tmp_path: Path) -> None:
+def test_real_pages_give_drafts_that_read_them(repo: Path, tmp_path: Path, read: Read) -> None:
     folder = repo / "../shared/corpus/open/pages_products/html"
     if not folder.is_dir():
         pytest.skip("the corpus of real pages is not here")
