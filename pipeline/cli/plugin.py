@@ -69,8 +69,11 @@ def new_command(name: str, folder: Path | None, kind: str) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Try it on this page too; may be repeated.",
 )
+@click.option("--url", "urls", multiple=True, metavar="URL", help="Have a fetcher bring this page; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def check_command(target: str, given: tuple[str, ...], pages: tuple[Path, ...], as_json: bool) -> None:
+def check_command(
+    target: str, given: tuple[str, ...], pages: tuple[Path, ...], urls: tuple[str, ...], as_json: bool
+) -> None:
     """Examine a plugin: a file, a folder with a pyproject.toml, an entry point, a module or a distribution.
 
     Hook names and signatures, options, answers, the same page twice, the time on a few pages, what importing it does
@@ -79,7 +82,7 @@ def check_command(target: str, given: tuple[str, ...], pages: tuple[Path, ...], 
     """
     from pipeline.testing.conformance import check_plugin  # noqa: PLC0415 - as above
 
-    report = check_plugin(target, options=_options(given), pages=pages)
+    report = check_plugin(target, options=_options(given), pages=pages, urls=urls)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
         sys.exit(report.exit_code)

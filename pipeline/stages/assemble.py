@@ -327,7 +327,10 @@ class Assembly:
             return listed.built
         if options.options is not None:
             message = f"plugin {source.name} is a module of functions, so it takes no options"
-            self.problems.add(options.key, message, "make it a class named Plugin whose constructor takes them")
+            hint = "make it a class named Plugin whose constructor takes them"
+            if source.entry_point is None and source.name in self._catalogue.points:
+                hint = f"it stands in for the installed {source.name}: rename the file if that is meant"
+            self.problems.add(options.key, message, hint)
         hooks, mistakes = hooks_of(source.name, source.module)
         self._complain(listed.use.key, mistakes)
         return (source.module, hooks) if not mistakes else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from pipeline.errors import OptionError
 from pipeline.stages.hookspecs import PROJECT
 from pipeline.stages.loading import Catalogue, LoadError, Source, stdout_guard
-from pipeline.stages.parameters import Signature
+from pipeline.stages.parameters import Signature, purpose
 from pipeline.stages.registry import SECTIONS, Registry
 
 _SECTION = {kind: section for section, kind in SECTIONS.items()}
@@ -69,9 +68,24 @@ def _of_factory(section: str, name: str, factory: Callable[..., Any]) -> Iterato
         known = Signature(factory)
     except OptionError:
         return
-    text = (inspect.getdoc(factory) or "").partition("\n\n")[0].replace("\n", " ")
+    text = purpose(factory)
     properties = {one: _option(known, one) for one in known.options}
     yield Described(section, name, text, properties, known.required, next(iter(known.options), ""), known.open)
+
+
+def _inline(part: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:
+    """A schema without references, whose names might be somebody else's; what refers to itself may be anything."""
+    if isinstance(part, list):
+        return [_inline(one, definitions, inside) for one in part]
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if not name:
+        closed = {"additionalProperties": False} if isinstance(part.get("properties"), dict) else {}
+        return {**closed, **{key: _inline(one, definitions, inside) for key, one in part.items()}}
+    if name in inside or name not in definitions:
+        return {}
+    return _inline(definitions[name], definitions, (*inside, name))
 
 
 def _option(known: Signature, name: str) -> dict[str, Any]:
@@ -79,8 +93,7 @@ def _option(known: Signature, name: str) -> dict[str, Any]:
         schema: dict[str, Any] = TypeAdapter(known.types[name]).json_schema()
     except (PydanticUserError, TypeError, ValueError):  # a type that YAML cannot write: `check` says so
         schema = {}
-    if "$defs" in schema:  # their names might be somebody else's
-        schema = {}
+    schema = _inline(schema, schema.pop("$defs", {}), ())
     default = known.parameters[name].default
     if isinstance(default, str | int | float) and not isinstance(default, type):
         schema = {**schema, "default": default}

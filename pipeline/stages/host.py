@@ -20,13 +20,14 @@ from pipeline.model import MAX_BODY, DeadLetter, Drop, Explained, Fault, Item, P
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.faults import short
-from pipeline.stages.hookspecs import PAGE_HOOKS, deprecations
+from pipeline.stages.hookspecs import PAGE_HOOKS, deprecations, signature
 from pipeline.stages.loading import Catalogue, Point, stdout_guard
 from pipeline.stages.places import KeyPath, Locate, Problems
 from pipeline.stages.registering import registered
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.stores import BoundStore
 from pipeline.stages.typeflow import check_flow
+from pipeline.stages.validate import forgotten
 
 if TYPE_CHECKING:
     from pipeline.stages.jobs import PageRunner, RuleBook
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "Use"]
 
+_MARK = "did you forget @hookimpl? A function that is no hook is better called otherwise"
 FIELDS = "fields"  # the parser of page rules: always first
 SLOW = 0.05  # seconds that one `prepare_request` may take before it is named
 
@@ -361,8 +363,12 @@ def _deprecations(placed: Sequence[Placed], problems: Problems) -> list[Problem]
 
 
 def _notes(placed: Sequence[Placed], problems: Problems) -> list[Problem]:
-    """Remarks of components: an attribute `notes` of (key path below the component, text)."""
-    notes = []
+    """Hooks that nobody marked; and remarks of `fields`: an attribute `notes` of (key path below it, text)."""
+    notes: list[Problem] = []
+    for place in {id(place.target): place for place in placed}.values():
+        for hook in forgotten(place.target):
+            told = f"plugin {place.name}: {signature(hook)} is not marked, so it is never called"
+            notes.append(problems.at(place.use.key, told, _MARK))
     for place in placed:
         for path, text in getattr(place.target, "notes", None) or () if place.name == FIELDS else ():
             notes.append(problems.at((*place.use.key, *path), text))

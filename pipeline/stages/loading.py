@@ -169,6 +169,7 @@ def from_file(path: Path, name: str) -> Source:
     digest = blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
     module = ModuleType(f"_hookline_{path.stem}_{digest}")
     module.__file__ = str(path)
+    module.__package__ = ""  # in none, so that a relative import says so without a warning
     sys.modules[module.__name__] = module  # dataclasses and pydantic look their module up there
     try:
         exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)
@@ -236,9 +237,19 @@ def _is_itself_missing(error: ModuleNotFoundError, name: str) -> bool:
 
 def _failed(name: str, error: BaseException, file: str | None = None) -> LoadError:
     hint = "the plugin is there, but its own code fails"
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    if file is not None and isinstance(error, ImportError) and _is_beside(error, Path(file)):
+        hint = "a plugin file is loaded alone: put what it shares into a package that is installed, or into one file"
+    elif isinstance(error, ModuleNotFoundError) and error.name:
         hint = f"the plugin is there, but it needs {error.name.partition('.')[0]}, which is not installed"
     return LoadError(f"importing {name} failed: {describe(error, file)}", hint)
+
+
+def _is_beside(error: ImportError, file: Path) -> bool:
+    """True for an import of what lies in the plugin file's folder, which is never on the path."""
+    if "relative import" in str(error):
+        return True
+    name = (error.name or "").partition(".")[0]
+    return bool(name) and (file.with_name(f"{name}.py").is_file() or file.with_name(name).is_dir())
 
 
 def _plugin_class(module: ModuleType) -> type[Any] | None:

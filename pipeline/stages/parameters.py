@@ -59,6 +59,14 @@ class Signature:
         return [name for name in self.options if self.parameters[name].default is NO_DEFAULT]
 
 
+def purpose(factory: Callable[..., Any]) -> str:
+    """What a factory says of itself in its first paragraph; what Python says of every dataclass is nothing."""
+    text = factory.__doc__ or ""
+    if dataclasses.is_dataclass(factory) and text.startswith(f"{factory.__name__}("):
+        return ""
+    return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+
+
 def _of_callable(factory: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
     found = _signature(factory).parameters
     gathers = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

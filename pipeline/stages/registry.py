@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from pipeline.stages.loading import nearest
+
 Factory = Callable[..., Any]
 
 SECTIONS: Final = {"parse": "parser", "filter": "filter", "store": "store", "seeds": "seeds", "fetcher": "fetcher"}
@@ -54,6 +56,10 @@ class Registry:
     def fetcher(self, name: str, factory: Factory) -> None:
         """An object with `fetch`: another way to get the pages of a rule whose `fetcher:` names it."""
         self._enter("fetcher", name, factory)
+
+    def __getattr__(self, name: str) -> Any:
+        hint = nearest(name, SECTIONS.values())
+        raise AttributeError(f"registry.{name} is not there; {hint or 'there are: ' + ', '.join(SECTIONS.values())}")
 
     def _enter(self, kind: str, name: str, factory: Factory) -> None:
         if not isinstance(name, str) or not name.strip():

@@ -65,6 +65,20 @@ def hooks_of(name: str, target: Any) -> tuple[list[Marked], list[HookMistakeErro
     return marked, mistakes
 
 
+def forgotten(target: Any) -> list[str]:
+    """Functions that are called and written like a hook, and not marked, beside others that are."""
+    own = getattr(target, "__name__", None) if isinstance(target, ModuleType) else None
+    return [
+        attribute
+        for attribute, function in _routines(target)
+        if attribute in HOOKS
+        and not hasattr(function, _MARK)
+        and _is_own(function, own)
+        and (arguments := _parameters(function))
+        and set(arguments) <= set(HOOKS[attribute])
+    ]
+
+
 def _routines(target: Any) -> Iterator[tuple[str, Any]]:
     """Functions and methods of a target; properties are not evaluated."""
     for attribute in dir(target):
@@ -74,7 +88,15 @@ def _routines(target: Any) -> Iterator[tuple[str, Any]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # what pydantic says of some of its own attributes
             found = getattr(target, attribute)
+        if isinstance(static, staticmethod | classmethod) and not hasattr(static.__func__, _MARK):
+            _hand_on(static)
         yield attribute, found
+
+
+def _hand_on(method: Any) -> None:
+    """Marked outside `@staticmethod`, it is the wrapper that has the mark, where neither we nor pluggy look."""
+    if (options := getattr(method, _MARK, None)) is not None:
+        setattr(method.__func__, _MARK, options)
 
 
 def _mistakes(name: str, hook: str, function: Any, options: dict[str, Any]) -> Iterator[HookMistakeError]:

@@ -6,6 +6,7 @@ The hooks are called through the host's own `PageRunner`, so that what passes he
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -15,9 +16,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from pipeline.model import Item, PageJob, PageResult, Request
+from pipeline.model import MAX_BODY, Item, PageJob, PageResult, Request
 from pipeline.packing import pack, unpack_links
 from pipeline.stages.chains import Step, adapt
+from pipeline.stages.fetchers import bringer
 from pipeline.stages.host import SLOW
 from pipeline.stages.jobs import PageRunner, RuleBook
 from pipeline.stages.page import Page
@@ -30,6 +32,8 @@ CORPUS: Final = Path(__file__).with_name("corpus")
 SLOW_PAGE: Final = 0.05  # seconds a page of ours (all are small), from which a crawl would notice
 _TYPES: Final = {".html": "text/html; charset=utf-8", ".xml": "application/rss+xml", ".json": "application/json"}
 _ITEMS: Final = [Item("book", title="Dune", price=9.5, url="http://site.test/book/1"), Item(), *VALUES]
+
+_ADDRESS: Final = re.compile(r"0x[0-9a-f]{6,}")
 
 Make = Callable[[], tuple[Any, list[Marked]]]
 
@@ -59,6 +63,8 @@ def examine(name: str, make: Make, more: Sequence[str] = ()) -> Iterator[Finding
         yield from _requests(name, make)
     if "seeds" in have:
         yield from _seeds(name, make)
+    if untried := [hook for hook in ("run_start", "run_finish") if hook in have]:
+        yield Finding("note", name, f"not tried: {', '.join(untried)}, which may reach out")
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -87,17 +93,22 @@ def _outcome(runner: PageRunner, page: Page) -> PageResult:
 
 def _told(result: PageResult) -> tuple[Any, ...]:
     """What of a result must be the same every time."""
-    dead = [(letter.type, letter.fields, letter.fault.message) for letter in result.dead]
+    dead = [(letter.type, _plain(letter.fields), _plain(letter.fault.message)) for letter in result.dead]
     requests = unpack_links(pack(result).links)
     items = [(record.type, repr(record.fields)) for record in result.items]
-    return result.verdict, items, requests, result.dropped, dead, result.fault and result.fault.message
+    return result.verdict, items, requests, result.dropped, dead, result.fault and _plain(result.fault.message)
+
+
+def _plain(text: str) -> str:
+    """`text` without addresses in memory, which are others every time."""
+    return _ADDRESS.sub("0x...", text)
 
 
 def _pages(name: str, make: Make, more: Sequence[str]) -> Iterator[Finding]:
     hooks = make()[1]
     wants_links = any(hook.hook == "admit" for hook in hooks) and not any(hook.hook == "parse" for hook in hooks)
     runner = _runner(name, hooks, _links if wants_links else None)
-    wrong: list[Finding] = []
+    wrong: list[tuple[str, str, str]] = []
     items = links = 0
     seconds = []
     for title, page in pages(more):
@@ -106,13 +117,12 @@ def _pages(name: str, make: Make, more: Sequence[str]) -> Iterator[Finding]:
         seconds.append(perf_counter() - start)
         items, links = items + len(first.items), links + len(first.links)
         if first.fault is not None:
-            message = f"on {title}: {first.fault.hook}: {first.fault.message}"
-            wrong.append(Finding("wrong", f"{name}: pages", message))
-        wrong += [Finding("wrong", f"{name}: items", f"on {title}: {one.fault.message}") for one in first.dead[:1]]
+            wrong.append((f"{name}: pages", title, f"{first.fault.hook}: {first.fault.message}"))
+        wrong += [(f"{name}: items", title, one.fault.message) for one in first.dead[:1]]
         if _told(first) != _told(_outcome(runner, page())):
-            wrong.append(Finding("wrong", f"{name}: same page twice", f"{title} gives something else the second time"))
-        wrong += _changes(name, title, hooks, page)
-    yield from wrong
+            wrong.append((f"{name}: same page twice", title, "it gives something else the second time"))
+        wrong += [(f"{name}: page", title, text) for text in _changes(hooks, page)]
+    yield from _together(wrong)
     if not wrong:
         many = f"{len(seconds)} pages gave {items} items and {links} links, the same twice; pages and run unchanged"
         yield Finding("ok", f"{name}: pages", many)
@@ -124,11 +134,21 @@ def _pace(name: str, longest: float, mean: float) -> Finding:
     return Finding("note" if longest > SLOW_PAGE else "ok", f"{name}: time", text)
 
 
+def _together(found: Sequence[tuple[str, str, str]]) -> Iterator[Finding]:
+    """(about, page, message): what is wrong with many pages in one way is told once."""
+    titles: dict[tuple[str, str], list[str]] = {}
+    for about, title, message in found:
+        titles.setdefault((about, _ADDRESS.sub("0x...", message)), []).append(title)
+    for (about, message), on in titles.items():
+        rest = f" and {len(on) - 1} more" if len(on) > 1 else ""
+        yield Finding("wrong", about, f"on {on[0]}{rest}: {message}")
+
+
 def _links(page: Page) -> Iterator[Request]:
     yield from map(Request, page.links)
 
 
-def _changes(name: str, title: str, hooks: Sequence[Marked], make: Callable[[], Page]) -> Iterator[Finding]:
+def _changes(hooks: Sequence[Marked], make: Callable[[], Page]) -> Iterator[str]:
     """A page, looked at before and after: others get the same one."""
     page, fresh = make(), make()
     for hook in hooks:
@@ -141,7 +161,7 @@ def _changes(name: str, title: str, hooks: Sequence[Marked], make: Callable[[], 
         except Exception:
             continue
         for what in _differences(page, fresh):
-            yield Finding("wrong", f"{name}: page", f"{hook.hook} changes {what} of {title}; later plugins get that")
+            yield f"{hook.hook} changes {what}; later plugins get that"
 
 
 def _differences(page: Page, fresh: Page) -> Iterator[str]:
@@ -168,7 +188,8 @@ def _items(name: str, make: Make, more: Sequence[str]) -> Iterator[Finding]:
     results, title = [], ""
     for title, page in list(pages(more))[:2]:
         for _ in range(2):  # a new object each time: what sees all items (`single`) begins anew with each result
-            results.append(_outcome(_runner(name, make()[1], source), page()))
+            own = [hook for hook in make()[1] if hook.hook == "process_item"]
+            results.append(_outcome(_runner(name, own, source), page()))
         if _told(results[-1]) != _told(results[-2]):
             text = f"the same items on {title} come to something else the second time"
             yield Finding("wrong", f"{name}: same items twice", text)
@@ -184,7 +205,8 @@ def _items(name: str, make: Make, more: Sequence[str]) -> Iterator[Finding]:
     )
     yield Finding("ok", f"{name}: items", text)
     for where, make_one in list(pages())[:1]:
-        yield from _changes(name, where, [hook for hook in make()[1] if hook.hook == "process_item"], make_one)
+        changes = _changes([hook for hook in make()[1] if hook.hook == "process_item"], make_one)
+        yield from _together([(f"{name}: page", where, text) for text in changes])
 
 
 # --- requests and seeds ----------------------------------------------------------------------------------------------
@@ -224,6 +246,24 @@ def _seeds(name: str, make: Make) -> Iterator[Finding]:
         yield Finding("note", f"{name}: seeds", "gave other requests the second time")
     else:
         yield Finding("ok", f"{name}: seeds", f"{len(found[0])} requests, the same twice")
+
+
+def fetches(name: str, make: Callable[[], list[Marked]], urls: Sequence[str]) -> Iterator[Finding]:
+    """A fetcher, asked for each of these URLs as a run asks it."""
+    hook = next(hook for hook in make() if hook.hook == "fetch")
+    step = Step(name, "fetch", adapt(hook.function, hook.hook, hook.arguments))
+    for url in urls:
+        brought = bringer({"": step}, MAX_BODY)(Request(url))
+        about = f"{name}: fetch {url}"
+        if brought.fault is not None:
+            yield Finding("wrong", about, brought.fault.message)
+        elif brought.failure is not None:
+            yield Finding("note", about, brought.failure[1])
+        else:
+            text = (
+                f"status {brought.status}, {len(brought.body):,} bytes, {sum(brought.seconds.values()) * 1000:.1f} ms"
+            )
+            yield Finding("ok", about, text)
 
 
 def _content(path: Path) -> Any:

@@ -36,14 +36,16 @@ def check_plugin(
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     pages: Sequence[Path] = (),
+    urls: Sequence[str] = (),
     most_time: float = MOST_TIME,
 ) -> PluginReport:
     """Examine a plugin: a file, a folder with a pyproject.toml, an entry point, a module or a distribution.
 
-    `options` are by component, for those without defaults; `pages` are files that its hooks are tried on beside ours.
+    `options` are by component, for those without defaults; `pages` are files that its hooks are tried on beside ours,
+    and `urls` are what fetchers are asked for.
     """
     given = {name: dict(values) for name, values in (options or {}).items()}
-    order = msgspec.json.encode(Order(target, given, [str(path.absolute()) for path in pages]))
+    order = msgspec.json.encode(Order(target, given, [str(path.absolute()) for path in pages], list(urls)))
     path = [text for text in sys.path if text and text != _ROOT]
     code = f"import sys; sys.path[:] = {path!r}; {_CODE}"
     process = subprocess.Popen(

@@ -20,22 +20,23 @@ import msgspec
 from pipeline.errors import OptionError
 from pipeline.stages.faults import describe
 from pipeline.stages.hookspecs import signature
-from pipeline.stages.loading import GROUP, Catalogue, LoadError, Source, is_path
+from pipeline.stages.loading import GROUP, Catalogue, LoadError, Point, Source, installed_points, is_path
 from pipeline.stages.options import Given, build
 from pipeline.stages.parameters import NO_DEFAULT, Signature
 from pipeline.stages.registry import Component, Registry
 from pipeline.stages.typed import checked
 from pipeline.stages.validate import Marked, hooks_of, marked_hooks
-from pipeline.testing.behave import examine, store_contract
+from pipeline.testing.behave import examine, fetches, store_contract
 from pipeline.testing.findings import Doing, Finding, Found, Line, Order, Readme
 from pipeline.testing.imports import SLOW, Watch
 from pipeline.testing.pages import make_run
 from pipeline.testing.readme import component_section, hooks_section
 
+STORE_HOOKS = ("store_items", "commit", "abort")
 NEEDED = {
     "parser": ("parse", "classify"),
     "filter": ("process_item", "admit"),
-    "store": ("store_items",),
+    "store": STORE_HOOKS,
     "seeds": ("seeds",),
     "fetcher": ("fetch",),
 }
@@ -97,7 +98,9 @@ class Exam:
                 f"{project} has no entry point", f'add a table [project.entry-points.{GROUP}]: name = "module"'
             )
         sys.path[:0] = [str(path.absolute()) for path in (folder / "src", folder) if path.is_dir()]
-        return [str(point).partition(":")[0] for point in points.values()]
+        own = [Point(name, str(value)) for name, value in points.items()]
+        self._catalogue = Catalogue([*(one for one in installed_points() if one.name not in points), *own])
+        return list(points)
 
     # --- one plugin --------------------------------------------------------------------------------------------------
 
@@ -131,6 +134,7 @@ class Exam:
         if source.plugin_class is not None:
             yield from self._component(Component("plugin", source.name, source.plugin_class))
         elif not mistakes and {hook.hook for hook in hooks} - {"register"}:
+            yield Doing(f"{source.name}: pages and items")
             yield from map(Found, examine(source.name, lambda: (source.module, hooks), self._order.pages))
             names = [hook.hook for hook in hooks if hook.hook != "register"]
             yield Readme(hooks_section(source.name, names, source.module.__doc__))
@@ -164,8 +168,7 @@ class Exam:
             told = ", ".join(known.options) or "none"
             yield Found(Finding("ok", f"{name}: options", f"{told}; each with a type"))
         yield from self._object(kind, name, factory, known)
-        text = hooks_section(name, list(marked_hooks(factory)), factory.__doc__) if kind == "plugin" else ""
-        yield Readme(text or component_section(kind, name, factory))
+        yield Readme(component_section(kind, name, factory))
 
     def _object(self, kind: str, name: str, factory: Callable[..., Any], known: Signature) -> Iterator[Line]:
         given = self._order.options.get(name, {})
@@ -193,10 +196,8 @@ class Exam:
         hooks, mistakes = hooks_of(name, target)
         for mistake in mistakes:
             yield Found(Finding("wrong", f"{name}: hooks", f"{mistake.message}; {mistake.hint}"))
-        wanted = NEEDED.get(kind, ())
-        if not mistakes and wanted and not any(hook.hook in wanted for hook in hooks):
-            told = " or ".join(map(signature, wanted))
-            yield Found(Finding("wrong", f"{name}: hooks", f"it has no {told}, so it is no {kind}"))
+        if not mistakes and (told := _lacks(kind, {hook.hook for hook in hooks})):
+            yield Found(Finding("wrong", f"{name}: hooks", told))
         elif not mistakes:
             yield from self._behaviour(kind, name, known, make)
 
@@ -205,8 +206,13 @@ class Exam:
             yield Doing(f"{name}: rules of stores")
             yield from map(Found, store_contract(name, make))
             return
+        if kind == "fetcher" and self._order.urls:
+            yield Doing(f"{name}: fetch")
+            yield from map(Found, fetches(name, lambda: hooks_of(name, make())[0], self._order.urls))
+            return
         if kind in ("store", "fetcher"):
-            yield Found(Finding("note", name, f"not tried: this {kind} works on something that only you know"))
+            how = "; name a page for it with --url URL" if kind == "fetcher" else ""
+            yield Found(Finding("note", name, f"not tried: this {kind} works on something that only you know{how}"))
             return
 
         def made() -> tuple[Any, list[Marked]]:
@@ -215,6 +221,17 @@ class Exam:
 
         yield Doing(f"{name}: pages and items")
         yield from map(Found, examine(name, made, self._order.pages))
+
+
+def _lacks(kind: str, have: set[str]) -> str:
+    """What an object needs to be of its kind, and has not: one of the hooks, a store all of them; else empty."""
+    wanted = NEEDED.get(kind, ())
+    missing = [hook for hook in wanted if hook not in have]
+    if kind == "store" and missing:
+        return f"it has no {' and no '.join(map(signature, missing))}: a store stages, commits and aborts"
+    if wanted and len(missing) == len(wanted):
+        return f"it has no {' or '.join(map(signature, missing))}, so it is no {kind}"
+    return ""
 
 
 def _options(name: str, known: Signature) -> Iterator[Finding]:

@@ -39,8 +39,12 @@ Line = Doing | Readme | Found
 
 
 class Order(msgspec.Struct):
-    """What to examine: a file, folder, entry point, module or distribution; options by component; pages beside ours."""
+    """What to examine: a file, folder, entry point, module or distribution; options by component; pages beside ours.
+
+    `urls` are what a fetcher is asked for.
+    """
 
     target: str
     options: dict[str, dict[str, object]] = {}
     pages: list[str] = []
+    urls: list[str] = []

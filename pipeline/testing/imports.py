@@ -39,7 +39,7 @@ class Watch:
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._on:
             return
-        if event in _EVENTS:
+        if event in _EVENTS and not any("__pycache__" in str(one) for one in arguments):
             self._done.append(f"it {_EVENTS[event]} ({', '.join(str(one) for one in arguments[:2])[:80]})")
         elif event == "open" and isinstance(arguments[0], str) and _writes(arguments):
             self._done.append(f"it writes to {arguments[0]}")

@@ -14,6 +14,7 @@ from typing import Final
 import pipeline
 from pipeline.errors import ConfigError, Problem
 from pipeline.stages.hookspecs import HOOKS
+from pipeline.stages.loading import Catalogue
 
 KINDS: Final = ("parser", "filter", "store", "seeds", "fetcher")
 _TEMPLATES: Final = Path(__file__).with_name("scaffold")
@@ -22,6 +23,10 @@ _TEMPLATES: Final = Path(__file__).with_name("scaffold")
 def new_plugin(name: str, kind: str, folder: Path) -> list[Path]:
     """Write the package `folder`; the files. Raises ConfigError for a name that cannot be one, or a folder in use."""
     words = _words(name)
+    taken = Catalogue().points
+    if (claims := taken.get(words["name"]) or taken.get(f"{kind}.{words['name']}")) is not None:
+        whose = f"is the name of a plugin of {claims[0].distribution} already"
+        raise ConfigError([Problem(None, name, whose, "choose another: configs could not tell them apart")])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError([Problem(None, str(folder), "is there already", "name another folder, or remove it")])
     module = words["module"]

@@ -11,11 +11,15 @@ import jsonschema
 import pytest
 
 PLUGIN = '''
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from pydantic import BaseModel
 from pipeline import Item, hookimpl
+
+class Size(enum.Enum):
+    SMALL = "small"
 
 @dataclass
 class Cheaper:
@@ -27,9 +31,17 @@ class Cheaper:
 
 class Inner(BaseModel):
     x: int
+    more: list["Inner"] = []
+
+@dataclass
+class Login:
+    user: str
+    tries: int = 1
 
 class Deep(BaseModel):
     inner: Inner
+    login: Login | None = None
+    size: Size = Size.SMALL
     @hookimpl
     def parse(self, page): pass
 
@@ -57,6 +69,7 @@ RIGHT: list[dict[str, Any]] = [
         "plugins": [{"demo-site": {"port": 1}}],
     },
     {"filter": [{"unknown": {"what": "ever"}}]},
+    {"parse": [{"deep": {"inner": {"x": 1, "more": [{"x": 2}]}, "login": {"user": "u"}, "size": "small"}}]},
 ]
 WRONG: list[dict[str, Any]] = [
     {"filter": [{"cheaper": {"than": "much"}}]},
@@ -65,6 +78,10 @@ WRONG: list[dict[str, Any]] = [
     {"filter": [{"cheaper": {"than": 5, "currency": "USD"}}]},
     {"store": [{"csv": {"path": "x", "formula_safe": "maybe"}}]},
     {"plugins": [{"demo-site": {"prt": 1}}]},
+    {"parse": [{"deep": {"inner": {"x": "one"}}}]},
+    {"parse": [{"deep": {"inner": {"x": 1, "y": 2}}}]},
+    {"parse": [{"deep": {"inner": {"x": 1}, "login": {"usr": "u"}}}]},
+    {"parse": [{"deep": {"inner": {"x": 1}, "size": "large"}}]},
     {"pages": {"p": {"fetcher": {"shelf": {"paht": "x"}}}}},
 ]
 

@@ -313,12 +313,37 @@ def test_mistakes_in_hooks(shop: Any, source: str, said: str) -> None:
         "@hookimpl\ndef process_item(page, item): pass",
         "class Plugin:\n    @staticmethod\n    @hookimpl\n    def process_item(item): pass",
         "class Plugin:\n    @classmethod\n    @hookimpl\n    def process_item(cls, item): pass",
+        "class Plugin:\n    @hookimpl\n    @staticmethod\n    def process_item(item): pass",
+        "class Plugin:\n    @hookimpl\n    @classmethod\n    def process_item(cls, item): pass",
         "class Plugin:\n    @property\n    def boom(self): 1 / 0\n    @hookimpl\n    def parse(self): pass",
     ],
 )
 def test_hooks_that_are_fine(shop: Any, source: str) -> None:
     shop.write("p.py", source)
     assert shop.load(plugins=["p.py"]).describe()
+
+
+def test_a_mark_that_was_forgotten_beside_others_is_told(shop: Any) -> None:
+    shop.write("p.py", "@hookimpl\ndef parse(page): pass\ndef process_item(item, page): pass\ndef commit(text): pass")
+    (note,) = shop.load(plugins=["p.py"]).notes
+    assert "plugin p: process_item(item, page) is not marked, so it is never called; did you forget" in str(note)
+    shop.write("q.py", "@hookimpl\ndef parse(page): pass\ndef commit(text): pass\nfrom shutil import copy as abort")
+    assert shop.load(plugins=["q.py"]).notes == []
+
+
+@pytest.mark.parametrize("line", ["from . import helper", "from .helper import x", "import helper", "import folder.x"])
+def test_what_lies_beside_a_plugin_file_cannot_be_imported(shop: Any, line: str) -> None:
+    shop.write("helper.py", "x = 1")
+    (shop.folder / "folder").mkdir()
+    shop.write("p.py", f"{line}\n@hookimpl\ndef parse(page): pass")
+    (problem,) = shop.problems(plugins=["./p.py"])
+    assert "a plugin file is loaded alone: put what it shares into a package that is installed" in problem
+
+
+def test_a_kind_of_component_that_there_is_not(shop: Any) -> None:
+    shop.write("p.py", "@hookimpl\ndef register(registry): registry.filtr('x', int)")
+    (problem,) = shop.problems(plugins=["p.py"])
+    assert "registry.filtr is not there; did you mean 'filter'?" in problem
 
 
 def test_a_component_is_checked_like_a_plugin(shop: Any) -> None:

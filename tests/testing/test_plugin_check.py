@@ -179,6 +179,93 @@ def test_what_cannot_be_examined(text: str, code: int, words: str, tmp_path: Pat
     assert words in wrong(found) and found.exit_code == code
 
 
+RIGHT = """
+    from dataclasses import dataclass, field
+    from pydantic import BaseModel, Field
+    from pipeline import Reply, Secret
+
+    @dataclass
+    class Cards:
+        fields: dict[str, str] = field(default_factory=lambda: {"title": "h2"})
+        key: Secret | None = None
+        @hookimpl
+        def parse(self, page): yield Item("card", {name: len(page.css(css)) for name, css in self.fields.items()})
+
+    class Model(BaseModel):
+        names: list[str] = Field(default_factory=list)
+        least: int = Field(1, ge=0)
+        @hookimpl
+        def process_item(self, item): pass
+
+    class Fetch:
+        def __init__(self, answer: str = "<p>") -> None: self.answer = answer
+        @hookimpl
+        def fetch(self, request):
+            if request.url.endswith("/late"): raise TimeoutError
+            return Reply(self.answer) if self.answer else 5
+
+    class Half:
+        def __init__(self, path: Path) -> None: pass
+        @hookimpl
+        def store_items(self, items): pass
+        @hookimpl
+        def commit(self): pass
+
+    @hookimpl
+    def register(registry):
+        registry.parser("cards", Cards)
+        registry.filter("model", Model)
+        registry.fetcher("fetch", Fetch)
+        registry.store("half", Half)
+"""
+
+
+def test_options_made_anew_and_fetchers_and_half_a_store(tmp_path: Path) -> None:
+    urls = ["http://a.test/", "http://a.test/late"]
+    found = report(tmp_path, RIGHT, urls=urls)
+    assert wrong(found) == "half: hooks: it has no abort(reason): a store stages, commits and aborts"
+    told = {one.about: one.message for one in found.findings}
+    assert told["fetch: fetch http://a.test/"].startswith("status 200, 3 bytes")
+    assert "TimeoutError" in told["fetch: fetch http://a.test/late"]
+    for row in (
+        "| `fields` | mapping of text to text | `{'title': 'h2'}` |",
+        "| `key` | secret text or null | `None` |",
+        "| `names` | list of text | `[]` |",
+        "| `least` | whole number | `1` |",
+        "### `cards` (parser)\n\n| option",
+    ):
+        assert row in found.readme, found.readme
+    found = report(tmp_path, RIGHT, options={"fetch": {"answer": ""}}, urls=urls[:1])
+    assert "fetch: fetch http://a.test/: answered 5; expected a Reply" in wrong(found)
+    assert "not tried: this fetcher" in str(report(tmp_path, RIGHT).findings)
+
+
+def test_one_fault_on_many_pages_is_told_once(tmp_path: Path) -> None:
+    found = report(tmp_path, "@hookimpl\ndef parse(page): yield {'o': object()}")
+    assert [one.about for one in found.findings if one.level == "wrong"] == ["mine: items"]
+    assert " and 6 more: o is a builtins.object" in wrong(found)
+    found = report(tmp_path, "@hookimpl\ndef run_start(run): 1 / 0\n@hookimpl\ndef run_finish(run): pass")
+    assert (wrong(found), "not tried: run_start, run_finish" in str(found.findings)) == ("", True)
+
+
+def test_a_folder_is_examined_by_the_names_of_its_entry_points(tmp_path: Path) -> None:
+    """Before it is installed; a class among them."""
+    (tmp_path / "pyproject.toml").write_text(
+        "[project.entry-points.hookline]\nmarks = 'of_a_folder:Marks'\nstamp = 'stamp_of_a_folder'\n"
+    )
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/of_a_folder.py").write_text(
+        f"{HEAD}class Marks:\n    def __init__(self, last: int) -> None: self.last = last\n"
+        "    @hookimpl\n    def seeds(self): return [Request('http://a.test/')] * self.last\n"
+    )
+    (tmp_path / "src/stamp_of_a_folder.py").write_text(f"{HEAD}@hookimpl\ndef process_item(item): item['x'] = 1\n")
+    found = check_plugin(str(tmp_path), options={"marks": {"last": 2}})
+    assert (wrong(found), found.exit_code) == ("", 0)
+    assert "marks: seeds" in {one.about for one in found.findings}
+    assert "| `last` | whole number | required |" in found.readme
+    assert "plugins:\n  - marks: {last: ...}" in found.readme and "plugins: [stamp]" in found.readme
+
+
 def test_what_does_not_exist(tmp_path: Path) -> None:
     assert check_plugin("nowhere-at-all").exit_code == 2
     assert check_plugin(str(tmp_path)).exit_code == 2
@@ -218,7 +305,7 @@ def test_the_face_of_check(tmp_path: Path) -> None:
     assert CliRunner().invoke(plugin, ["check", str(tmp_path / "none.py")]).exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "parse", "1x", "hookline-"])
+@pytest.mark.parametrize("name", ["", "a b", "../x", "parse", "1x", "hookline-", "where", "near-duplicate"])
 def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         new_plugin(name, "filter", tmp_path / "x")
