@@ -231,6 +231,7 @@ class PageResult(msgspec.Struct):
     refresh: str | None = None  # where a page that gives nothing else sends its reader on by <meta http-equiv=refresh>
     incomplete: str = ""  # of a source: why not all of it was read
     noindex: bool = False  # the page asks not to be kept
+    depth_truncated: bool = False  # elements that stood too deep were put side by side
     nofollow: int = 0  # links left out because the page asks not to follow them
 
 
@@ -269,4 +270,5 @@ class PackedPage(msgspec.Struct, omit_defaults=True):
     refresh: str | None = None
     incomplete: str = ""
     noindex: bool = False
+    depth_truncated: bool = False
     nofollow: int = 0

@@ -64,6 +64,7 @@ def pack(result: PageResult) -> PackedPage:
         refresh=result.refresh,
         incomplete=result.incomplete,
         noindex=result.noindex,
+        depth_truncated=result.depth_truncated,
         nofollow=result.nofollow,
     )
 

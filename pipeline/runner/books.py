@@ -26,6 +26,7 @@ class Books(msgspec.Struct):
     sources_fetched: int = 0
     incomplete: int = 0  # of these, how many gave only a part of what they name
     noindex: int = 0  # pages that ask not to be kept
+    depth_truncated: int = 0  # pages with elements that stood too deep
     nofollow: int = 0  # links that were left out because their page asks not to follow them
     skipped: int = 0  # pages that are not asked for because their sitemap says that they have not changed
     unseen: int = 0  # requests refused because no robots.txt was to be had
@@ -60,6 +61,7 @@ class Books(msgspec.Struct):
     def take_items(self, page: PackedPage) -> None:
         """Enter the items of a page that ended well."""
         self.noindex += page.noindex
+        self.depth_truncated += page.depth_truncated
         self.nofollow += page.nofollow
         self.extracted += page.extracted
         self.dead += len(page.dead)

@@ -38,6 +38,7 @@ def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     summary.robots_requests = books.robots_requests
     summary.bad_links = books.bad_links
     summary.nofollow, summary.noindex = books.nofollow, books.noindex
+    summary.depth_truncated = books.depth_truncated
     summary.missing = dict(sorted(books.missing.items()))
     summary.items = crawled(books)
     summary.plugins = _plugins(books)

@@ -123,6 +123,7 @@ class Summary(msgspec.Struct):
     bad_links: int = 0
     nofollow: int = 0  # links that were not followed because their pages ask for it
     noindex: int = 0  # pages that ask not to be kept; their items are, and plugins can see it
+    depth_truncated: int = 0  # pages whose deepest elements were put side by side
     items: ItemCounts = msgspec.field(default_factory=ItemCounts)
     missing: dict[str, int] = {}
     fields: Fields = {}  # of what is stored, by type

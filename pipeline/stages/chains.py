@@ -21,9 +21,9 @@ from typing import Any, Final, Protocol, TypeAlias
 from pipeline.errors import PluginError
 from pipeline.model import DeadLetter, Drop, Fault, Item, ItemRecord, PageResult
 from pipeline.secrecy import masked
-from pipeline.stages.faults import clean, fault, short
+from pipeline.stages.faults import clean, describe, fault, short
 from pipeline.stages.hookspecs import HOOKS
-from pipeline.stages.values import UnfitError, as_json, settled, snapshot
+from pipeline.stages.values import TooLargeError, UnfitError, as_json, settled, snapshot
 
 SLOW: Final = 0.5  # seconds of one hook on one page that are told
 NO_RULE: Final = -1  # the item rule of a plugin's own items; they sort before declared ones
@@ -127,8 +127,7 @@ class ItemChain:
     def run(self, entries: list[Entry], result: PageResult) -> list[ItemRecord]:
         """What is left of the items, plain and storable; the rest is entered in `result` as dropped or dead."""
         if self.steps:
-            for entry in entries:
-                entry.original = snapshot(entry.item)
+            entries = [entry for entry in entries if self._remembered(entry, result)]
             for step in self.steps:
                 if entries:
                     start = perf_counter()
@@ -136,6 +135,17 @@ class ItemChain:
                     clock(step, perf_counter() - start, result)
         records = [self._record(entry, result) for entry in entries]
         return [record for record in records if record is not None]
+
+    def _remembered(self, entry: Entry, result: PageResult) -> bool:
+        """Keep the item as it is now; False if it does not let itself be copied."""
+        try:
+            entry.original = snapshot(entry.item)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # out of a method of a value
+            bury(entry, self._blame(entry, UnfitError(f"its values cannot be read: {describe(error)}")), result)
+            return False
+        return True
 
     def _step(self, step: Step, entries: list[Entry], result: PageResult) -> list[Entry]:
         call, types = step.call, step.items
@@ -173,7 +183,7 @@ class ItemChain:
             try:
                 settled(entry.item)
             except UnfitError as error:
-                bury(entry, step.blame(str(error)), result)
+                bury(entry, _blamed(step, error), result)
                 return False
         return True
 
@@ -183,7 +193,7 @@ class ItemChain:
         try:
             fields, kind = settled(item), _kind(item)
         except UnfitError as error:
-            bury(entry, self._blame(entry, str(error)), result)
+            bury(entry, self._blame(entry, error), result)
             return None
         if None in fields.values():
             for name, value in fields.items():
@@ -191,19 +201,31 @@ class ItemChain:
                     count(result.missing, f"{kind}.{name}")
         return ItemRecord(kind, fields, NO_RULE if entry.rule is None else entry.rule, entry.position)
 
-    def _blame(self, entry: Entry, message: str) -> Fault:
+    def _blame(self, entry: Entry, error: UnfitError) -> Fault:
         """Whose fault it is that an item cannot be stored, as far as that can be told."""
         saw = [step for step in self.steps if step.items is None or entry.kind in step.items]
         if entry.maker is not None and (not saw or not _fits(entry.original)):
-            return entry.maker.blame(message)
+            return _blamed(entry.maker, error)
         if entry.replaced is not None:
             saw = saw[saw.index(entry.replaced) :] if entry.replaced in saw else [entry.replaced]
         if not saw:
-            return Fault("?", "process_item", message)
+            return Fault("?", "process_item", str(error), fate=_fate(error))
         if len(saw) > 1:
             self._careful = True
-            message += f" (put there by one of: {', '.join(step.plugin for step in saw)})"
-        return saw[-1].blame(message)
+            among = f"{error} (put there by one of: {', '.join(step.plugin for step in saw)})"
+            return _blamed(saw[-1], type(error)(among))
+        return _blamed(saw[-1], error)
+
+
+def _blamed(step: Step, error: UnfitError) -> Fault:
+    """An item that cannot be stored, charged to a plugin; one that is only too large is what its page gave."""
+    fault = step.blame(str(error))
+    fault.fate = _fate(error)
+    return fault
+
+
+def _fate(error: UnfitError) -> str:
+    return "failed:parse" if isinstance(error, TooLargeError) else "failed:plugin"
 
 
 def _kind(item: Item) -> str:

@@ -14,6 +14,7 @@ from pipeline.errors import ParseError
 from pipeline.model import Fault
 from pipeline.secrecy import masked
 
+_SLACK = 4096  # characters beyond those shown, so that a secret at the edge is known for one
 MESSAGE = 500  # characters of a fault's message
 TRACEBACK = 8000  # characters of a traceback; its end is what tells
 
@@ -26,7 +27,9 @@ def describe(error: BaseException, file: str | None = None) -> str:
     """`Type: text (file:line)`; the line is the last one in `file`, else the deepest outside the import system."""
     try:
         text = str(error)
-    except Exception as second:  # an exception whose own __str__ fails
+    except KeyboardInterrupt:
+        raise
+    except BaseException as second:  # an exception whose own __str__ fails
         text = f"(its text cannot be had: {type(second).__name__})"
     text = masked(clean(text))
     if len(text) > MESSAGE:
@@ -68,9 +71,13 @@ def clean(text: str) -> str:
 
 def short(value: object, most: int = 80) -> str:
     """A value as an error message shows it: its repr, clipped."""
+    if type(value) is str:
+        value = value[: most + _SLACK]
     try:
         text = masked(clean(repr(value)))
-    except Exception as error:  # a repr of somebody else's
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a repr of somebody else's
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= most else text[:most] + "..."
 

@@ -95,7 +95,9 @@ class PageRunner:
             answer = _guarded(step, result, step.call, page)
             if answer is None:
                 continue
-            if not isinstance(answer, str) or answer not in VERDICTS:
+            if isinstance(answer, str):
+                answer = str.__str__(answer)  # of a subclass, too: nothing of a plugin's own goes further
+            if type(answer) is not str or answer not in VERDICTS:
                 expected = ", ".join(VERDICTS)
                 raise PageFaultError(step.blame(f"answered {short(answer)}; expected one of {expected}, or None"))
             return answer
@@ -108,6 +110,7 @@ class PageRunner:
             _guarded(step, result, self._collect, step, page, entries, requests, result)
         result.items = self._chain.run(entries, result)
         result.noindex = page.noindex
+        result.depth_truncated = page.depth_truncated
         if page.nofollow:
             result.nofollow = len(requests)
         elif requests:

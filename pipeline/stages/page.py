@@ -163,6 +163,11 @@ class Page:
         return self._tree
 
     @property
+    def depth_truncated(self) -> bool:
+        """Whether elements of its tree stood too deep and were put side by side; false while it has no tree."""
+        return any(tree.depth_truncated for tree in (self._tree, self._xml) if tree is not None)
+
+    @property
     def soup(self) -> BeautifulSoup:
         """The same tree as BeautifulSoup. Changing it changes what selectors find that soupsieve answers."""
         return self.tree.soup

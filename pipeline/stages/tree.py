@@ -50,6 +50,7 @@ class Tree:
         "_sieve",
         "_soup",
         "_top",
+        "depth_truncated",
         "root",
     )
 
@@ -57,7 +58,9 @@ class Tree:
         if isinstance(markup, bytes):
             name = known(encoding) if encoding else None
             markup = markup.decode(name, "replace") if name else decode(markup)[0]
-        self._doc = LexborHTMLParser(flattened(markup))
+        flat = flattened(markup)
+        self.depth_truncated = flat is not markup
+        self._doc = LexborHTMLParser(flat)
         self.root = cast("LexborNode", self._doc.root)
         self._find: Callable[[str, LexborNode], list[LexborNode]] = self._doc.selector.find
         self._top = list(top_nodes(self._doc))

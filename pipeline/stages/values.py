@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from math import isfinite
 from typing import Any, Final
 
 import msgspec
 
-from pipeline.stages.faults import short
+from pipeline.stages.faults import describe, short
 
-MAX_DEPTH: Final = 50  # containers within one another; also what ends a container that holds itself
+MAX_DEPTH: Final = 20  # containers within one another; also what ends a container that holds itself
+MAX_FIELDS: Final = 500
+MAX_TEXT: Final = 1024 * 1024  # characters of all texts of an item
+_DEAD: Final = 20_000  # characters of what a dead letter shows of an item that is no JSON
+_LONG: Final = 1000  # characters from which a text counts towards that
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # of msgpack, in which results travel
 _PLAIN: Final = frozenset({type(None), bool, date, datetime})  # any value of these will do
 _TEXTS: Final[tuple[set[type], ...]] = ({str}, set())  # the kinds in a list of texts
@@ -27,29 +32,62 @@ class UnfitError(ValueError):
     """A value that cannot be stored; the text says where and why."""
 
 
+class TooLargeError(UnfitError):
+    """An item of a size that no page gives by right."""
+
+
 def settled(fields: dict[Any, Any]) -> dict[str, Any]:
     """`fields` as a plain dict of plain values. Subclasses (as bs4's strings) become their base. Raises UnfitError."""
-    plain = dict(fields)
-    for name, value in plain.items():
-        if type(name) is not str or not name.isascii():
-            return {name: _fit(value, name, 0) for name, value in _keys(plain).items()}
-        kind = type(value)
-        if kind is str:
-            if not value.isascii():
-                _encodable(value, name)
-        elif kind is float:
-            if not isfinite(value):
-                _fit(value, name, 0)
-        elif kind is list and set(map(type, value)) in _TEXTS:
-            plain[name] = _texts(value, name)
-        elif kind not in _PLAIN:
-            plain[name] = _fit(value, name, 0)
+    try:
+        plain, size = dict(fields), 0
+        for name, value in plain.items():
+            if type(name) is not str or not name.isascii():
+                return _bounded({name: _fit(value, name, 0) for name, value in _keys(plain).items()})
+            kind = type(value)
+            if kind is str:
+                if not value.isascii():
+                    _encodable(value, name)
+                if len(value) > _LONG:
+                    size += len(value)
+            elif kind is float:
+                if not isfinite(value):
+                    _fit(value, name, 0)
+            elif kind is list and set(map(type, value)) in _TEXTS:
+                plain[name], more = _texts(value, name)
+                size += more
+            elif kind not in _PLAIN:
+                plain[name] = _fit(value, name, 0)
+                size += _size(plain[name])
+        return plain if size <= MAX_TEXT and len(plain) <= MAX_FIELDS else _bounded(plain)
+    except (UnfitError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # out of a method of a value, which is anybody's code
+        raise UnfitError(f"its values cannot be read: {describe(error)}") from None
+
+
+def _bounded(plain: dict[str, Any]) -> dict[str, Any]:
+    """`plain` itself. Raises TooLargeError."""
+    if len(plain) > MAX_FIELDS:
+        raise TooLargeError(f"it has {len(plain):,} fields; {MAX_FIELDS} are the most that an item may have")
+    size = sum(map(_size, plain.values()))
+    if size > MAX_TEXT:
+        raise TooLargeError(f"it has {size:,} characters; {MAX_TEXT:,} are the most that an item may have")
     return plain
 
 
-def _texts(texts: list[str], where: str) -> list[str]:
-    """A copy of a list of texts, the most common container, without a look at each."""
-    return list(texts) if "".join(texts).isascii() else _container(texts, where, 0)
+def _size(value: Any) -> int:
+    """Characters of all texts in a plain value, names among them; other values count as one."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(name) + _size(one) for name, one in value.items())
+    return sum(map(_size, value)) if isinstance(value, list) else 1
+
+
+def _texts(texts: list[str], where: str) -> tuple[list[str], int]:
+    """A copy of a list of texts, the most common container, without a look at each; and its characters."""
+    joined = "".join(texts)
+    return list(texts) if joined.isascii() else _container(texts, where, 0), len(joined)
 
 
 def _keys(fields: dict[Any, Any]) -> dict[str, Any]:
@@ -82,7 +120,7 @@ def _fit(value: Any, where: str, depth: int) -> Any:
 
 def _container(value: Any, where: str, depth: int) -> Any:
     if depth == MAX_DEPTH:
-        raise UnfitError(f"{where.partition('[')[0]} is nested more than {MAX_DEPTH} deep, or holds itself")
+        raise TooLargeError(f"{where.partition('[')[0]} is nested more than {MAX_DEPTH} deep, or holds itself")
     if isinstance(value, dict):
         return {name: _fit(one, f"{where}[{name!r}]", depth + 1) for name, one in _keys(value).items()}
     return [_fit(one, f"{where}[{index}]", depth + 1) for index, one in enumerate(value)]
@@ -134,5 +172,8 @@ def as_json(fields: dict[str, Any]) -> str:
     """For a dead letter: JSON where that is possible, else repr."""
     try:
         return _json.encode(settled(fields)).decode()
+    except TooLargeError:
+        some = islice(fields.items(), MAX_FIELDS)
+        return short({name: short(value, _LONG) for name, value in some}, _DEAD)
     except UnfitError:
-        return short(fields, 20_000)
+        return short(fields, _DEAD)

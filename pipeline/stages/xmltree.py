@@ -16,6 +16,7 @@ from lxml import etree
 
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Selector, compiled
+from pipeline.stages.nesting import flattened
 from pipeline.stages.tree import Element, collapse, values
 from pipeline.stages.xpath import Found, XPath
 
@@ -111,9 +112,11 @@ class XmlElement:
 class XmlTree:
     """The tree of an XML document, however broken; an empty one finds nothing."""
 
-    __slots__ = ("_root", "namespaces")
+    __slots__ = ("_root", "depth_truncated", "namespaces")
 
     def __init__(self, text: str) -> None:
+        flat = flattened(text, xml=True)
+        self.depth_truncated = flat is not text
         parser = etree.XMLParser(
             resolve_entities=False,
             no_network=True,
@@ -123,10 +126,12 @@ class XmlTree:
             remove_pis=True,
             strip_cdata=False,
             encoding="utf-8",
+            # Otherwise all that follows a text of 10 MB is dropped in silence. Its other limits are against entities.
+            huge_tree="<!ENTITY" not in text,
         )
         self.namespaces: dict[str, str] = {}
         try:
-            self._root = etree.fromstring(text.strip().encode("utf-8", "replace"), parser)
+            self._root = etree.fromstring(flat.strip().encode("utf-8", "replace"), parser)
         except etree.XMLSyntaxError:  # nothing that could be recovered
             self._root = None
         if self._root is not None:

@@ -177,6 +177,91 @@ def register(registry): registry.filter("tag", Tag)
 """
 
 
+LARGE = [
+    ("{'text': 'x' * 100_000_000}", "it has 100,000,000 characters; 1,048,576 are the most that an item may have"),
+    ("{'texts': ['x' * 1000] * 1100}", "it has 1,100,000 characters"),
+    ("{f'f{n}': 'x' * 999_999 for n in range(2)}", "it has 1,999,998 characters"),
+    ("{'ünique': 'x' * 1_048_577}", "it has 1,048,577 characters"),
+    ("{'map': {f'f{n}': 'x' * 100 for n in range(11_000)}}", "it has 1,"),
+    ("{f'f{n}': n for n in range(100_000)}", "it has 100,000 fields; 500 are the most that an item may have"),
+    ("{'deep': deep(10_000)}", "deep is nested more than 20 deep, or holds itself"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), LARGE)
+@pytest.mark.parametrize("filtered", [False, True])
+def test_an_item_that_is_too_large_is_a_dead_letter_of_its_page(
+    shop: Any, fields: str, said: str, filtered: bool
+) -> None:
+    """The page keeps its other items, and no plugin is charged for what a page gave."""
+    shop.write(
+        "p.py",
+        "def deep(n):\n    inner = []\n    for _ in range(n): inner = [inner]\n    return inner\n"
+        f"@hookimpl\ndef parse(page): return [Item('a', {{'n': 1}}), Item('b', {fields}), Item('a', {{'n': 2}})]\n",
+    )
+    shop.write("f.py", "@hookimpl\ndef process_item(item): pass\n")
+    result = shop.load(plugins=["p.py", *(["f.py"] if filtered else [])]).run_page(job())
+    assert [item.fields for item in result.items] == [{"n": 1}, {"n": 2}]
+    (dead,) = result.dead
+    assert dead.fault.message.startswith(said)
+    assert (dead.fault.plugin, dead.fault.fate) == ("p", "failed:parse")
+    assert len(dead.fields) < 21_000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "{'text': 'x' * 1_048_576}",
+        "{f'f{n}': 'x' * 900 for n in range(500)}",
+        "{'map': {'a': [{'b': ['c'] * 1000}] * 3}}",
+    ],
+)
+def test_an_item_of_the_most_that_one_may_have(shop: Any, fields: str) -> None:
+    shop.write("p.py", f"@hookimpl\ndef parse(page): return Item('b', {fields})\n")
+    result = shop.load(plugins=["p.py"]).run_page(job())
+    assert len(result.items) == 1 and not result.dead
+
+
+HOSTILE = [
+    ("class V(int):\n    def __str__(self): raise SystemExit", "V(3)", None),
+    ("class V(str):\n    def isascii(self): 1 / 0\n    def encode(self, *_): raise MemoryError", "V('x')", None),
+    ("class V(dict):\n    def items(self): raise SystemExit", "V(x=1)", "SystemExit"),
+    ("class V(dict):\n    def __iter__(self): 1 / 0\n    keys = items = __iter__", "V(x=1)", "ZeroDivisionError"),
+    ("class V(list):\n    def __iter__(self): raise GeneratorExit", "V('x')", "GeneratorExit"),
+    ("class V:\n    def __repr__(self): raise SystemExit", "V()", "V"),
+]
+
+
+@pytest.mark.parametrize(("code", "value", "said"), HOSTILE)
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_value_that_does_not_let_itself_be_read_costs_its_item_alone(
+    shop: Any, code: str, value: str, said: str | None, filtered: bool
+) -> None:
+    shop.write(
+        "p.py", f"{code}\n@hookimpl\ndef parse(page): return [Item('a', {{'n': 1}}), Item('b', {{'v': {value}}})]\n"
+    )
+    shop.write("f.py", "@hookimpl\ndef process_item(item): pass\n")
+    result = shop.load(plugins=["p.py", *(["f.py"] if filtered else [])]).run_page(job())
+    assert result.fault is None and result.items[0].fields == {"n": 1}
+    if said is None:  # it can be read as what it is a kind of
+        assert type(result.items[1].fields["v"]) in (int, str) and not result.dead
+    else:
+        (dead,) = result.dead
+        assert said in dead.fault.message and dead.fault.fate == "failed:plugin" and dead.fault.plugin == "p"
+
+
+def test_a_verdict_is_a_plain_text(shop: Any) -> None:
+    shop.write(
+        "p.py",
+        "class Any(str):\n    __hash__ = str.__hash__\n    def __eq__(self, other): return True\n"
+        "@hookimpl\ndef classify(page): return Any(page.body.decode())\n",
+    )
+    host = shop.load(plugins=["p.py"])
+    good, bad = host.run_page(job(body=b"soft_404")), host.run_page(job(body=b"anything"))
+    assert (good.verdict, type(good.verdict)) == ("soft_404", str)
+    assert bad.fault is not None and "answered 'anything'; expected one of ok" in bad.fault.message
+
+
 def test_items_route_by_type_as_they_are_then(shop: Any) -> None:
     shop.write("f.py", FILTERS)
     shop.write("r.py", "@hookimpl\ndef process_item(item): return Item('film', item) if item['n'] == 1 else None\n")
@@ -198,7 +283,7 @@ def test_items_route_by_type_as_they_are_then(shop: Any) -> None:
         ("item['x'] = {1, 2}", "x is a builtins.set, which cannot be stored: {1, 2}"),
         ("item['x'] = float('nan')", "x is nan, which JSON cannot say"),
         ("item['x'] = '\\ud800'", "x has a lone surrogate"),
-        ("item['x'] = [item]", "x is nested more than 50 deep, or holds itself"),
+        ("item['x'] = [item]", "x is nested more than 20 deep, or holds itself"),
         ("item['x'] = {'a': [b'']}", "x['a'][0] is a builtins.bytes"),
         ("item[3] = 1", "the name 3 is no text"),
         ("item['x'] = 2 ** 70", "x is a whole number beyond 64 bits"),

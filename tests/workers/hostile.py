@@ -121,8 +121,15 @@ def gives_unspeakable(page: Page) -> list[object]:
 
 
 @deed("too large")
+def gives_huge_items(page: Page) -> Iterator[Item]:
+    for _ in range(34):
+        yield Item("page", {"text": "x" * 1_000_000})
+
+
+@deed()
 def gives_huge_item(page: Page) -> Iterator[Item]:
     yield Item("page", {"text": "x" * 34_000_000})
+    yield Item("page", {f"f{number}": number for number in range(100_000)})
 
 
 @deed("cannot be stored")

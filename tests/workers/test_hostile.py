@@ -27,7 +27,15 @@ def _expected() -> dict[str, str]:
 
 EXPECTED = _expected()
 QUICK = (
-    *("raises", "raises_interrupt", "exits", "gives_nonsense", "gives_huge_item", "gives_unsendable_link"),
+    *(
+        "raises",
+        "raises_interrupt",
+        "exits",
+        "gives_nonsense",
+        "gives_huge_item",
+        "gives_huge_items",
+        "gives_unsendable_link",
+    ),
     *("sleeps", "leaks", "segfaults", "exits_hard", "closes_everything", "writes_everywhere", "prints"),
     *("changes_folder", "changes_signal_handlers", "forks_and_comes_back", "forks_often", "lowers_hard_limits"),
     *("leaves_threads", "patches_builtins", "starts_a_session", "leaves_a_shell"),
