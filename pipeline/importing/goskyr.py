@@ -271,7 +271,7 @@ class _Scraper:
         location = paginator.part("location")
         spec = read_location(location, "href") if "selector" in location else {}
         paginator.done(tool=TOOL)
-        if not spec:
+        if not spec or spec.get("css", "").startswith("::"):
             paginator.note("names no link that could be followed", "location")
             return []
         if pages == 1:
@@ -307,13 +307,17 @@ class _Scraper:
                 found.append({"where": f"not {test}" if test.startswith(("matches(", "(")) else f"not ({test})"})
         if wanted:
             found.insert(0, {"where": " or ".join(dict.fromkeys(wanted))})
-        if self._hidden:
-            found.append({"omit": list(dict.fromkeys(self._hidden))})
+        if hidden := [name for name in dict.fromkeys(self._hidden) if name in self._given()]:
+            found.append({"omit": hidden})
         return found
+
+    def _given(self) -> set[str]:
+        """Names of the fields that could be said."""
+        return {name for fields in (self._fields, *self._subpages.values()) for name in fields}
 
     def _test(self, part: Part, name: str, expression: str) -> str:
         """One filter as a term of `where`."""
-        if name not in self._kinds:
+        if name not in self._given():
             part.note(f"filters by {name!r}, which is no field: {expression!r}")
             return ""
         plain = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in _WORDS

@@ -11,7 +11,7 @@ import re
 
 from pipeline.importing import selectors
 from pipeline.importing.fields import Spec, first_of, joined, known_language, known_zone, short, then
-from pipeline.importing.layouts import names_in, parts_of, strptime_format, without
+from pipeline.importing.layouts import names_in, parts_of, strptime_format, unsayable, without
 from pipeline.importing.regexes import go_regex, go_replacement
 from pipeline.importing.source import Part
 
@@ -222,7 +222,8 @@ def _slots(field: Part) -> list[_Slot]:
         covered = frozenset(name for name in _PARTS if covers.flag(name))
         covers.done(_PARTS, TOOL)
         location = part.part("location")
-        spec = then(read_location(location), "transform", _transforms(part))
+        spec, steps = read_location(location), _transforms(part)
+        spec = then(spec, "transform", steps) if spec else {}
         layouts = part.texts("layout")
         part.done(tool=TOOL)
         if not covered or not layouts:
@@ -252,7 +253,11 @@ def _formats(field: Part, slots: list[_Slot]) -> list[str]:
     ]
     formats = [" ".join(filter(None, parts)) for parts in itertools.product(*choices)]
     formats = [form for form in dict.fromkeys(formats) if parts_of(form)]
-    if not formats:
+    if wrong := {form: why for form in formats if (why := unsayable(form))}:
+        form, why = next(iter(wrong.items()))
+        field.note(f"{len(wrong)} of the ways to put the layouts together cannot be said: {form!r}: {why}")
+        formats = [form for form in formats if form not in wrong]
+    elif not formats:
         field.note(f"the layouts have nothing of a date: {[slot.layouts for slot in slots]}")
     if len(formats) > _MOST_FORMATS:
         field.note(f"the layouts can be put together in {len(formats)} ways; the first {_MOST_FORMATS} are taken")

@@ -255,13 +255,23 @@ def _next_page(part: Part, url: str) -> tuple[str, Spec]:
 
 def _by_selector(part: Part) -> Spec:
     selector = part.text("selector", needed=True) or ""
-    if selector.startswith(("/", "./", "(")) or "::" in selector:
+    if (selector.startswith(("/", "./", "(")) or "::" in selector) and _is_xpath(selector):
         return {"xpath": selector, "index": 0, "page": "list"}
     try:
         return {"css": selectors.css(selector), "index": 0, "page": "list"}
     except ValueError as error:
         part.note(f"{selector!r} cannot be said: {error}; the next page is not followed", "selector")
         return {}
+
+
+def _is_xpath(text: str) -> bool:
+    from pipeline.stages.xpath import XPath  # noqa: PLC0415 - lxml is for sources that have one
+
+    try:
+        XPath(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _by_number(part: Part, url: str, name: str, start: tuple[str, int], step: int) -> tuple[str, Spec]:

@@ -42,7 +42,9 @@ class Fields:
 
     def mapping(self) -> Spec:
         """What the feed store has to be told of them."""
-        fields = {{"guid": "id"}.get(name, name): names for name, names in self._lists.items()}
+        given = {name: [field_name(one) for one in names] for name, names in self._lists.items()}
+        given = {name: [one for one in names if one in self._fields] for name, names in given.items()}
+        fields = {{"guid": "id"}.get(name, name): names for name, names in given.items() if names}
         store: Spec = {"html": True} if self._html & {"description"} else {}
         if self._mime:
             store["enclosure_type"] = self._mime

@@ -30,14 +30,29 @@ def strptime_format(layout: str) -> str:
 
 
 _KINDS = {"year": "Yy", "month": "mbB", "day": "d", "time": "HIMSfp"}
+_SAME = {"b": "B", "a": "A", "I": "H"}
+_SAYABLE = set("YymdBAHMSfpzZ")
 _SPELT = {"Y": r"\d{4}", "y": r"\d{2}", "f": r"\d+", "p": r"[AaPp]\.?[Mm]\.?", "z": r"(?:Z|[+-]\d{2}:?\d{2})"}
 _SPELT |= dict.fromkeys("bBaAZ", r"\w+\.?") | dict.fromkeys("mdHIMSj", r"\d{1,2}")
 
 
 def parts_of(form: str) -> frozenset[str]:
     """Which of year, month, day and time a format has."""
-    letters = set(re.findall(r"%(\w)", form))
+    letters = set(_letters(form))
     return frozenset(kind for kind, known in _KINDS.items() if letters & set(known))
+
+
+def unsayable(form: str) -> str:
+    """Why a format is none of Hookline's; empty if it is one."""
+    named = [_SAME.get(letter, letter) for letter in _letters(form) if letter != "%"]
+    unknown = [letter for letter in named if letter not in _SAYABLE]
+    if unknown:
+        return f"there is no %{unknown[0]}"
+    return "a part of a date stands twice in it" if len(set(named)) < len(named) else ""
+
+
+def _letters(form: str) -> list[str]:
+    return re.findall(r"%(.)", form, re.DOTALL)
 
 
 def without(form: str, kind: str) -> tuple[str, str]:

@@ -110,6 +110,44 @@ def test_json_in_json_ld_by_a_path() -> None:
     assert field(lookup % "//startDate") == ({"jsonld": "*.startDate"}, [])
 
 
+def test_what_cannot_be_said_of_a_date_is_told() -> None:
+    twice = "{covers: {day: true}, location: {selector: .d}, layout: ['2.', '2. 2.', '002']}"
+    rest = "{covers: {month: true, year: true, time: true}, location: {selector: .m}, layout: ['Jan 2006 15:04']}"
+    spec, notes = field(f"type: date\ncomponents: [{twice}, {rest}]")
+    assert spec["formats"] == ["%d. %b %Y %H:%M"]
+    told = "2 of the ways to put the layouts together cannot be said: '%d. %d. %b %Y %H:%M': a part of a date stands twice in it"
+    assert notes == [f"scrapers.0.fields.f: {told}"]
+
+
+def test_layouts_that_are_no_dates_are_no_crash() -> None:
+    odd = "{covers: {day: true}, location: {selector: .d}, layout: ['%d']}"
+    lost = (
+        "{covers: {month: true}, location: {selector: 'a['}, layout: [Jan], transform: {type: regex-replace, regex: a}}"
+    )
+    spec, notes = field(f"type: date\ncomponents: [{odd}, {lost}, {TIME}]")
+    assert len(spec["join"]) == 2
+    assert any("'a[' cannot be said" in note for note in notes)
+
+
+def test_filters_and_hidden_fields_that_could_not_be_said() -> None:
+    document = scraper("""
+fields:
+  - {name: title, location: {selector: h3}}
+  - {name: lost, hide: true, location: {selector: 'a['}}
+  - {name: far, hide: true, on_subpage: nowhere, location: {selector: p}}
+filters: [{field: far, exp: x}, {field: lost, exp: y}]
+paginator: {location: {selector: ''}}
+""")
+    assert document.data["filter"] == []
+    assert {note.partition(": ")[0] for note in document.notes} >= {"scrapers.0.filters.0", "scrapers.0.filters.1"}
+    assert any("names no link" in note for note in document.notes)
+
+
+def test_the_feed_names_only_fields_that_are_there() -> None:
+    document = feed("title: {selector: h2}\nkind: {selector: 'a['}\nguid: [kind]\ncategories: [kind, title]")
+    assert document.data["store"][0]["feed"]["fields"] == {"categories": ["title"]}
+
+
 def test_layouts_are_put_together_in_order() -> None:
     spec = date(DAY, TIME, more="date_language: fr_CH\ndate_location: CET\nguess_year: true\n")
     assert spec["join"] == [{"css": ".d", "child": 0}, {"css": ".t", "child": 0}]
@@ -290,6 +328,7 @@ PAGINATIONS: list[tuple[str, Any]] = [
     ("5", {"css": 'link[rel~="next"], a[rel~="next"]', "index": 0, "page": "list", "limit": 4}),
     ("1", None),
     ("{max_pages: 3}", {"css": 'link[rel~="next"], a[rel~="next"]', "index": 0, "page": "list", "limit": 2}),
+    ("{strategy: custom_selector, selector: 'a::text'}", {"css": "a::text", "index": 0, "page": "list"}),
     ("{strategy: custom_selector, selector: //a}", {"xpath": "//a", "index": 0, "page": "list"}),
     ("{strategy: url_template, start_page: 0}", {"number": {"start": 0, "step": 1}, "param": "page", "page": "list"}),
     ("{strategy: offset, param: o}", {"number": {"start": 0, "step": 20}, "param": "o", "page": "list"}),
