@@ -202,10 +202,10 @@ def test_corpus_of_refreshes() -> None:
 @needs_corpus
 @pytest.mark.parametrize("case", lines("w3lib_redos.jsonl.gz"), ids=lambda case: case["id"])
 def test_no_page_takes_long(case: dict[str, Any]) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert meta_refresh(text_of(case["args"][0]) + "refresh", "http://example.com/") is None
     assert meta_refresh("refresh" + text_of(case["args"][0]), "http://example.com/") is None
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -259,17 +259,17 @@ def test_limits() -> None:
 def test_wildcards_take_linear_time(pattern: str, path: str) -> None:
     robots = Robots(f"user-agent: a\ndisallow: {pattern}")
     robots.allows("/", "a")
-    start = time.perf_counter()
+    start = time.process_time()
     assert robots.allows("https://x.example" + path, "a")
-    assert time.perf_counter() - start < 0.005
+    assert time.process_time() - start < 0.005
 
 
 def test_a_large_file_is_parsed_and_asked_quickly() -> None:
     text = "user-agent: a\n" + "".join(f"disallow: /section/{n}/*/page\ndisallow: /{n}/\n" for n in range(5000))
-    start = time.perf_counter()
+    start = time.process_time()
     robots = Robots(text)
     assert robots.allows("/section/4999/x/pag", "a")
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert not robots.allows("/section/4999/x/page", "a")
     assert not robots.allows("/4999/x", "a")
 

@@ -57,9 +57,9 @@ def test_globs_mean_what_wildcards_mean(glob: str, path: str) -> None:
 
 @pytest.mark.parametrize("glob", ["/" + "*a" * 25 + "b", "/" + "**a" * 25 + "b", "/" + "*a**" * 12 + "b"])
 def test_many_stars_cost_little(glob: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert not Pattern(glob).matches("http://h/" + "a" * 8000)
-    assert time.perf_counter() - begin < 1.0  # it would be hours with plain wildcards
+    assert time.process_time() - begin < 1.0  # it would be hours with plain wildcards
 
 
 def fate_of(refused: Refusal | None) -> str | None:

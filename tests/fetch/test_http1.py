@@ -340,21 +340,21 @@ def test_the_head_limit_holds_across_reads_and_in_memory() -> None:
 
 def test_a_dripping_head_takes_linear_time() -> None:
     reader = ResponseReader()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(TooLargeError):
         for byte in OK + b"X: " + b"a" * 70_000:
             reader.feed(memoryview(bytes([byte])))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_100k_fields_are_refused_before_they_are_parsed() -> None:
     reader = ResponseReader(max_head=10 * 2**20)
     data = OK + b"A: b\r\n" * 100_000 + b"\r\n"
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(TooLargeError) as caught:
         reader.feed(memoryview(data))
     assert caught.value.reason == "too_many_headers"
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize(

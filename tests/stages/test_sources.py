@@ -218,10 +218,10 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_entities_are_refused_at_once(text: str, encoding: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(ParseError, match="declares entities"):
         listing(text.encode(encoding))
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 0.5
 
 
 def test_an_article_about_entities_is_none() -> None:
@@ -233,10 +233,10 @@ def test_an_article_about_entities_is_none() -> None:
 
 def test_an_external_dtd_is_not_asked_for_and_deep_nesting_ends() -> None:
     assert urls("<!DOCTYPE x SYSTEM 'http://127.0.0.1:1/x.dtd'>" + urlset(A)) == [A]
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = listing("<urlset>" + f"<url><loc>{A}</loc></url>" + "<x>" * 100_000)
     assert [one.url for one in found.found] == [A] and found.incomplete
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 # --- laws ------------------------------------------------------------------------------------------------------------
