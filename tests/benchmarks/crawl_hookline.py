@@ -59,12 +59,14 @@ def crawl(folder: Path, settings: list[str]) -> dict[str, object]:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     count = report["fates"]["fetched"]
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    spent = [(use.ru_utime + use.ru_stime) / count * 1e6 for use in uses]
     with (folder / "quotes.jsonl").open("rb") as lines:
         items = sum(1 for _ in lines)
     return {
         "name": f"hookline {report['hookline']} crawl",
         "per_s": round(count / wall),
-        "cpu_us": round(sum(use.ru_utime + use.ru_stime for use in uses) / count * 1e6, 1),
+        "cpu_us": round(sum(spent), 1),
+        "parent_us": round(spent[0], 1),
         "rss_mb": sum(use.ru_maxrss for use in uses) // 1024,
         "count": count,
         "items": items,

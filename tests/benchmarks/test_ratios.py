@@ -100,10 +100,13 @@ def measure() -> Iterator[Measure]:
             env={**os.environ, "NGINX": f"{listener.fileno()};"},  # nginx inherits the bound socket
         )
 
+        # As where it is installed: modules are compiled once, not at each start of each process.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
         def one(python: str, script: Path, arguments: list[str]) -> dict[str, Any]:
             done = subprocess.run(
                 ["taskset", "-c", str(cores[1]), python, str(script), *arguments],
-                env={**os.environ, "SITE": f"http://127.0.0.1:{port}"},
+                env={**inherited, "SITE": f"http://127.0.0.1:{port}"},
                 capture_output=True,
                 text=True,
                 timeout=80,
