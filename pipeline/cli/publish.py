@@ -26,8 +26,8 @@ from pipeline.runner.summary import Summary
 def publish(config: Path, run: str | None, overrides: tuple[str, ...], force: bool, quiet: bool) -> None:
     """Publish the result of RUN, an id or the beginning of one, without fetching anything.
 
-    Without RUN: the run whose publish was interrupted, else the newest candidate. Exit code 0, also where there is
-    nothing to publish; 1 if a check fails and --force is not given.
+    Without RUN: the run whose publish was interrupted, or failed, else the newest candidate. Exit code 0, also where
+    there is nothing to publish; 1 if a check fails and --force is not given.
     """
     Voice(quiet=quiet)  # for the loggers
     loaded = load(config, overrides=parse_overrides(overrides))

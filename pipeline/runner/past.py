@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from pipeline.errors import LockedError, StorageError
 from pipeline.stages.runinfo import RunInfo
 from pipeline.state.lock import age
 from pipeline.state.runs import RunRow
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 TOO_OLD = timedelta(hours=24)  # an interrupted run that began earlier is not gone on with
 LONG_AGO = timedelta(hours=12)  # a pending publish of a run that began earlier is not all that `run` does
+
+_UNDELIVERED = (StorageError.exit_code, LockedError.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,13 @@ class Past:
     def is_long_ago(self) -> bool:
         """Whether a command that publishes it should go on and crawl."""
         return self.now - self.start > LONG_AGO
+
+    @property
+    def is_undelivered(self) -> bool:
+        """Whether its crawl is over, and all that it lacks are stores that can take its items."""
+        summary = self.row.summary or {}
+        is_over = not summary.get("pending", 1) and summary.get("stopped") is None
+        return self.row.status == "open" and self.row.exit_code in _UNDELIVERED and is_over
 
     def info(self, name: str) -> RunInfo:
         """Its identity, for plugins: a run of the config `name` that goes on is the same run."""

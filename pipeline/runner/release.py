@@ -1,7 +1,8 @@
 """`hookline publish`: which kept-back result is meant, and its publication; also how commands open a state.
 
 A run is published by itself when nothing speaks against it. What is left are two kinds: one whose publish was begun and
-interrupted, which has to be finished first, and candidates, which a check held back or which saw only a part.
+interrupted, which has to be finished first, and candidates, which a check held back or which saw only a part. A run
+whose crawl is over, but whose items no store could take, is `run`'s to go on with, and may be published here as well.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def release(loaded: Loaded, wanted: str | None, *, force: bool, say: Callable[[s
         history = home.writer.call(runs.history, MOST_RUNS)
         row = _newest(history) if wanted is None else _releasable(_named(home.writer, wanted))
         if row is None:
-            raise NothingToDoError(f"{loaded.config.name}: nothing to publish: no result was kept back")
+            open_run = next((f"run {one.id} {WHY_NOT['open']}" for one in history if one.status == "open"), None)
+            raise NothingToDoError(f"{loaded.config.name}: nothing to publish: {open_run or 'no result was kept back'}")
         pending = next((one for one in history if one.status == "publishing"), row)
         if pending.number != row.number:
             raise wrong(f"run {pending.id} is being published and was interrupted", "publish that one first")
@@ -59,10 +61,10 @@ def release(loaded: Loaded, wanted: str | None, *, force: bool, say: Callable[[s
 
 
 def _newest(history: list[RunRow]) -> RunRow | None:
-    """The run whose publish was interrupted, else the newest candidate."""
-    for status in ("publishing", "candidate"):
+    """The run whose publish was interrupted, else the one that no store could take, else the newest candidate."""
+    for status in ("publishing", "open", "candidate"):
         for row in history:
-            if row.status == status:
+            if row.status == status and (status != "open" or Past.of(row).is_undelivered):
                 return row
     return None
 
@@ -88,7 +90,7 @@ def _named(writer: Writer, wanted: str) -> RunRow:
 def _releasable(row: RunRow) -> RunRow:
     if row.status == "published":
         raise NothingToDoError(f"run {row.id} is published already")
-    if row.status in WHY_NOT:
+    if row.status in WHY_NOT and not Past.of(row).is_undelivered:
         raise wrong(f"run {row.id} cannot be published: it {WHY_NOT[row.status]}")
     return row
 

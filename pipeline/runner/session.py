@@ -61,7 +61,6 @@ class Session:
     number: int = 0
     status: str = "open"
     narrowed: bool = False  # the run sees less than the config asks for
-    skipped: int = 0  # pages that were not asked for, by what their sitemap says
     stager: Stager | StoreProcess | None = None  # made beside the crawl
 
     # --- which run ---------------------------------------------------------------------------------------------------
@@ -157,10 +156,9 @@ class Session:
                     self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)
-                self.skipped = engine.books.skipped
                 codes = self._judge_crawl(engine, summary)
                 if not codes and not self.options.dry_run:
-                    codes.extend(self._publish(job, signals, all_seen=not engine.books.unseen))
+                    codes.extend(self._publish(job, signals, engine.books))
                 self._settle(job, codes, before + time.monotonic() - started)
                 take_leave(summary, job.host, job.run)
             self._close(summary)
@@ -201,17 +199,21 @@ class Session:
             self.status = "failed"  # whoever goes on with such books comes to the same end
         return codes
 
-    def _publish(self, job: Job, signals: Signals, *, all_seen: bool) -> list[int]:
-        summary, config = job.summary, self.loaded.config
+    def _publish(self, job: Job, signals: Signals, books: Books) -> list[int]:
+        summary, rules = job.summary, list(self.loaded.config.rules())
         if self.narrowed and self.home.writer.call(pages.published) is not None:
             self.status = "candidate"
-            decide = partial(pages.decide_removals, clean=False, rules=list(config.rules()))
-            self.home.writer.call(decide, self.number)
+            self.home.writer.call(partial(pages.decide_removals, clean=False, rules=rules), self.number)
             return []
-        # Of what unchanged pages lead to (`skipped`) nothing was seen.
-        clean = all_seen and not (self.narrowed or self.skipped) and summary.is_clean
-        words: dict[str, Any] = {"rules": list(config.rules()), "clean": clean, "despite_checks": self._despite_checks}
-        return self._with_publisher(job, signals, summary, lambda publisher: publisher.publish(summary, **words))
+        publish = self._publication(summary, books, despite_checks=self._despite_checks)
+        return self._with_publisher(job, signals, summary, publish)
+
+    def _publication(self, summary: Summary, books: Books, *, despite_checks: bool) -> Callable[[Publisher], bool]:
+        """The first publication of a crawl that is over."""
+        # Where no robots.txt was to be had (`unseen`), and what unchanged pages lead to (`skipped`), nobody looked.
+        clean = not (books.unseen or books.skipped or self.narrowed) and summary.is_clean
+        words: dict[str, Any] = {"rules": list(self.loaded.config.rules()), "clean": clean}
+        return lambda publisher: publisher.publish(summary, despite_checks=despite_checks, **words)
 
     @property
     def _despite_checks(self) -> bool:
@@ -288,24 +290,20 @@ class Session:
         return summary
 
     def release(self, past: Past, *, force: bool) -> Summary:
-        """Publish a result that was kept back (`hookline publish`)."""
+        """Publish a result that was kept back, or that no store had yet (`hookline publish`)."""
         if past.row.status == "publishing":
             return self._finish_publish(past)
         job = self._build(past)
-        self.number, self.status = past.row.number, past.row.status
-        summary = msgspec.convert(past.row.summary, Summary)
-        summary.items = crawled(msgspec.convert(past.row.counts, Books))
-        summary.notes, summary.errors = [], []
+        self.number, self.status, self.narrowed = past.row.number, past.row.status, past.row.narrowed
+        summary, books = msgspec.convert(past.row.summary, Summary), msgspec.convert(past.row.counts, Books)
+        summary.items, summary.notes, summary.errors = crawled(books), [], []
         try:
             with job.host.stdout_guard(), Signals(job.network.loop) as signals:
                 despite = force or self._despite_checks
-                codes = self._with_publisher(
-                    job,
-                    signals,
-                    summary,
-                    lambda publisher: publisher.release(summary, despite_checks=despite),
-                    force=force,
-                )
+                publish: Callable[[Publisher], bool] = lambda one: one.release(summary, despite_checks=despite)  # noqa: E731
+                if past.is_undelivered:
+                    publish = self._publication(summary, books, despite_checks=despite)
+                codes = self._with_publisher(job, signals, summary, publish, force=force)
             for note in summary.notes:
                 self.say(note)
             self._conclude(summary, codes)

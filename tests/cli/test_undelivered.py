@@ -1,0 +1,77 @@
+"""What no store could take when the crawl was over (exit 5): delivered by the next `run`, or by `publish`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = """
+name: shop
+seeds: [{url}/]
+fetch: {{robots: false, retry: {{attempts: 1}}}}
+pages: {{all: {{items: [{{fields: {{title: h1}}}}], follow: [a]}}}}
+store: [{{jsonl: out.jsonl}}]
+"""
+
+
+def shop(site: Any, folder: Path, *names: str) -> None:
+    site.page("/", "<h1>list</h1>" + "".join(f"<a href=/{name}>x</a>" for name in names))
+    for name in names:
+        site.page(f"/{name}", f"<h1>{name}</h1>")
+    (folder / "shop.yaml").write_text(CONFIG.format(url=site.url))
+
+
+def titles(folder: Path) -> list[str]:
+    return [json.loads(line)["title"] for line in (folder / "out.jsonl").read_text().splitlines()]
+
+
+def newest(hookline: Any) -> dict[str, Any]:
+    return dict(json.loads(hookline("runs", "shop.yaml", "--json").stdout)[0])
+
+
+@pytest.mark.parametrize("word", ["publish", "run"])
+@pytest.mark.parametrize("point", ["before_stage", "before_journal", "before_rename"])
+def test_what_no_store_could_take_is_delivered_later(
+    site: Any, hookline: Any, tmp_path: Path, point: str, word: str
+) -> None:
+    """With all that it takes away, and nothing is asked again."""
+    shop(site, tmp_path, "a", "b", "c")
+    assert hookline("run", "shop.yaml").returncode == 0
+    shop(site, tmp_path, "a", "c")
+    done = hookline("run", "shop.yaml", env={"HOOKLINE_FAILPOINT": f"{point}:full"})
+    assert done.returncode == 5, done.stderr
+    assert titles(tmp_path) == ["list", "a", "b", "c"]
+    site.log.clear()
+    done = hookline(word, "shop.yaml")
+    assert done.returncode == 0, done.stderr
+    assert titles(tmp_path) == ["list", "a", "c"] and not site.log
+    run = newest(hookline)
+    assert (run["status"], run["exit_code"], run["items"], run["gone"]) == ("published", 0, 3, 1)
+    assert hookline("items", "shop.yaml").stdout == (tmp_path / "out.jsonl").read_text()
+
+
+def test_a_check_is_judged_when_it_is_delivered(site: Any, hookline: Any, tmp_path: Path) -> None:
+    shop(site, tmp_path, "a")
+    config = tmp_path / "shop.yaml"
+    config.write_text(config.read_text() + "checks: [items >= 9]\n")
+    assert hookline("run", "shop.yaml", env={"HOOKLINE_FAILPOINT": "before_stage:full"}).returncode == 5
+    done = hookline("publish", "shop.yaml")
+    assert done.returncode == 1 and "--force" in done.stderr and not (tmp_path / "out.jsonl").exists()
+    assert newest(hookline)["status"] == "candidate"
+    assert hookline("publish", "shop.yaml", "--force").returncode == 0 and titles(tmp_path) == ["list", "a"]
+
+
+def test_an_interrupted_crawl_is_no_result(site: Any, hookline: Any, tmp_path: Path) -> None:
+    """Neither one that was killed nor one that was stopped, though nothing was left to ask for."""
+    shop(site, tmp_path, "a")
+    killed = hookline("run", "shop.yaml", env={"HOOKLINE_FAILPOINT": "before_stage:kill"})
+    assert killed.returncode == -signal.SIGKILL
+    done = hookline("publish", "shop.yaml")
+    assert done.returncode == 0 and "`hookline run` goes on with it" in done.stderr
+    done = hookline("publish", "shop.yaml", newest(hookline)["id"])
+    assert done.returncode == 2 and "`hookline run` goes on with it" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists() and newest(hookline)["status"] == "open"
