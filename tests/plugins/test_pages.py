@@ -58,6 +58,7 @@ def test_product_pages(name: str, fields: Any, parser: str) -> None:
     (key,) = [key for key in truth if key.startswith(name)]
     body = gzip.decompress((CORPUS / f"pages_products/html/{key}.html.gz").read_bytes())
     (item,) = read(fields, html(truth[key]["url"], body), parser)
+    assert item.keys() == fields.keys()
     for field, value in item.items():
         accepted = [text.strip() for text in truth[key][field]]
         if isinstance(value, int | float | Decimal):
@@ -73,13 +74,25 @@ def test_article_pages(name: str, fields: Any, parser: str) -> None:
     truth = json.loads((folder / "expected-metadata.json").read_text(encoding="utf-8"))
     body = gzip.decompress((folder / "source.html.gz").read_bytes())
     (item,) = read(fields, html("http://fakehost/test/page.html", body), parser)
+    assert item.keys() == fields.keys()
     for field, value in item.items():
-        expected = truth.get(field)
+        expected = truth[field]
+        assert expected is not None, field
         if isinstance(value, datetime):
             wanted = datetime.fromisoformat(expected)
             assert value == (wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)), field
         else:
             assert (value.isoformat() if isinstance(value, date) else value) == expected, field
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize(("name", "fields"), cases("bodies.yaml"))
+def test_texts_of_articles(name: str, fields: Any, parser: str) -> None:
+    truth = json.loads((CORPUS / "pages_articles/ground_truth.json").read_text(encoding="utf-8"))
+    (key,) = [key for key in truth if key.startswith(name)]
+    body = gzip.decompress((CORPUS / f"pages_articles/html/{key}.html.gz").read_bytes())
+    (item,) = read(fields, html(truth[key]["url"], body), parser)
+    assert dict(item) == {"articleBody": truth[key]["articleBody"]}
 
 
 IANA = {
@@ -145,6 +158,8 @@ def test_small_pages(name: str, rule: dict[str, Any], count: int, last: dict[str
 
 
 def test_there_are_enough_pages_and_kinds() -> None:
-    kinds = [*rules("products.yaml").values(), *rules("articles.yaml").values()]
-    assert len(kinds) >= 10
-    assert sum(len(kind["pages"]) for kind in kinds) + len(SMALL) >= 40
+    for name, kinds, pages in (("products.yaml", 10, 30), ("articles.yaml", 10, 20), ("bodies.yaml", 10, 30)):
+        found = rules(name).values()
+        assert len(found) >= kinds
+        assert sum(len(kind["pages"]) for kind in found) >= pages
+    assert len(SMALL) >= 5
