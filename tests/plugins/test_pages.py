@@ -18,7 +18,7 @@ from plugins.parse.fields import Fields
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared/corpus/open"
 RULES = Path(__file__).parent / "pages"
-PARSERS = ["auto", pytest.param("soup", marks=pytest.mark.slow)]  # the second takes ten times as long
+PARSERS = ["auto", "soup"]
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
 
 
