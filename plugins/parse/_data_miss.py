@@ -129,6 +129,8 @@ def json_misses(text: str, documents: Sequence[Any]) -> list[str]:
     prefix, failing = "".join(tokens[:good]), tokens[good]
     told = f"`{prefix}{failing}`".replace("`.", "`")
     head = f"`{prefix}` gives {_kind(found)}, {told} null" if good else f"{told} gives null"
+    if failing.startswith("["):
+        return [head]
     return [head, near(failing.strip(' ."'), _keys(found), "keys here")]
 
 

@@ -196,7 +196,7 @@ def _step_name(step: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return cut(repr(value) if isinstance(value, str) else text_of(value), LONGEST)
+    return cut(repr(value) if isinstance(value, str) else text_of(value).strip('"'), LONGEST)
 
 
 # --- what a field is made of -----------------------------------------------------------------------------------------

@@ -168,6 +168,15 @@ def test_a_json_page_has_no_elements() -> None:
     assert told.parts[1].misses == ["`nam` gives null", "did you mean `name`?"]
 
 
+def test_an_index_into_data_that_is_not_there_is_told_without_keys() -> None:
+    [told] = explain(
+        {"items": [{"fields": {"a": {"json": "tags[5]"}, "b": {"json": "price", "type": "decimal"}}}]},
+        {"tags": ["x", "y"], "price": 1.5},
+    )
+    assert told.parts[0].misses == ["`tags` gives a list of 2, `tags[5]` null"]
+    assert told.parts[1].steps == ["type decimal: 1.5 -> 1.5"]
+
+
 def test_an_element_without_text_is_told() -> None:
     [told] = explain({"items": [{"fields": {"it": "img"}}]}, "<img class=a>")
     assert told.parts[0].misses == ["what matches has no text:", '<img class="a">']
