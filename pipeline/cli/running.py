@@ -19,6 +19,7 @@ from pipeline.config import Loaded
 from pipeline.config.units import if_locked, seconds
 from pipeline.errors import ConfigError, SkippedError
 from pipeline.runner.build import Options
+from pipeline.runner.past import narrowing
 from pipeline.runner.publish import StreamStore
 from pipeline.runner.session import execute
 from pipeline.runner.signals import Forced
@@ -139,7 +140,7 @@ class Runner:
     def _tell(self, summary: Summary, config: str) -> None:
         options = self.options
         if summary.verdict != "ok":
-            command = "" if options.dry_run else "run" if options.retry is None else "retry"
+            command = "" if options.dry_run else self._command()
             report = str(options.report) if options.report else None
             lines = terminal.failure_lines(summary, config=config, report=report, command=command)
             self.voice.went_wrong(summary, lines, report=options.report)
@@ -147,6 +148,12 @@ class Runner:
         self.voice.went_well(summary)
         if not summary.published and not options.dry_run:
             self.voice.note(terminal.kept_back(config))
+
+    def _command(self) -> str:
+        """The command that goes on with such a run: with other limits it would be dropped."""
+        if self.options.retry is not None:
+            return "retry"
+        return f"run {narrowing(self.options.limit, self.options.only)}".strip()
 
     def _measured(self, file: Path, found: Loaded | ConfigError, ending: Ending) -> Ending:
         """Write the metrics anew with this ending among them: whoever is killed later leaves those of before."""

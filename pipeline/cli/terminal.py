@@ -10,6 +10,7 @@ import click
 
 from pipeline.checks.judge import Verdict
 from pipeline.cli.faults import Fault
+from pipeline.errors import LockedError
 from pipeline.logs import printable
 from pipeline.runner.summary import Summary
 
@@ -18,18 +19,19 @@ LONGEST_PROBLEM = 1024  # characters of a line that says what is wrong with a co
 
 MOST_DRIFT = 5  # of which a terminal is told
 
-GOES_ON = (3, 5, 6)  # what such a run has done is kept
+GOES_ON = (3, 5, 6, 75)  # what such a run has done is kept
 
 MEANING = {
     1: "a check failed; nothing was published, the last good output is kept",
     2: "could not start; nothing was requested, nothing written",
     3: "stopped early; nothing was published",
     4: "the source is unavailable; nothing was published",
-    5: "a store failed",
+    5: "a store or the state failed",
     6: "a plugin failed too often; nothing was published",
     70: "internal error",
     75: "another run holds the lock; nothing was done",
 }
+OUTPUT_LOCKED = "another run holds an output; nothing was published"
 PUBLISHED_ALL_THE_SAME = "a check failed; the result was published all the same (on_check_failure)"
 
 
@@ -51,11 +53,13 @@ def success_lines(summary: Summary) -> list[str]:
 def failure_lines(summary: Summary, *, config: str, report: str | None, command: str = "run") -> list[str]:
     """Verdict, top reasons, report path, the next command to type: at most ten lines, never wrapped or coloured.
 
-    `command` is the one that was given; "" for a dry run, with which nothing goes on.
+    `command` is the one that goes on with such a run, `run` with its flags or `retry`; "" for a dry run, with which
+    nothing goes on.
     """
     code = summary.exit_code
     why = f" ({summary.stopped})" if summary.stopped and code == 3 else ""
     meaning = PUBLISHED_ALL_THE_SAME if code == 1 and summary.published else MEANING.get(code, "failed")
+    meaning = OUTPUT_LOCKED if code == LockedError.exit_code else meaning  # there was a crawl, so it is not the state
     head = f"{summary.name}: {meaning}{why} [exit {code}]"
     tail = [f"report: {report}"] if report else []
     tail.extend(_next(summary, config, command))
@@ -107,8 +111,10 @@ def _next(summary: Summary, config: str, command: str) -> list[str]:
     """The last lines: what can be done."""
     quoted = shlex.quote(config)
     if summary.exit_code in GOES_ON and command:
-        again = f"hookline run {quoted}"
-        return [f"next: the same command goes on with it: {again}" if command == "run" else f"next: {again} goes on"]
+        word, _, flags = command.partition(" ")
+        return [
+            " ".join(["next: the same command goes on with it: hookline", word, quoted, *([flags] if flags else [])])
+        ]
     following = next_command(summary, config)
     lines = [f"next: {following}"]
     if summary.exit_code == 1 and command and "--explain" in following:

@@ -82,12 +82,13 @@ def _is_as_narrow(row: RunRow, options: Options) -> bool:
 
 
 def _how_narrow(row: RunRow, options: Options) -> str:
-    had, has = _flags(row.limit, row.only), _flags(options.limit, options.only)
+    had, has = narrowing(row.limit, row.only), narrowing(options.limit, options.only)
     if not had:
         return f"it was begun {'with other limits than' if row.narrowed else 'without'} {has or 'none'}"
     return f"it was begun with {had}, and this command has {has or 'no such limit'}"
 
 
-def _flags(limit: int | None, only: str | None) -> str:
+def narrowing(limit: int | None, only: str | None) -> str:
+    """The flags that narrow a run, as they are typed: `--limit 20`; "" without."""
     flags = [f"--limit {limit}"] if limit is not None else []
     return " ".join([*flags, f"--only {quote(only)}"] if only is not None else flags)

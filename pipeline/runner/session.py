@@ -107,6 +107,8 @@ class Session:
     def _retry(self, last: runs.RunRow | None) -> Summary:
         if last is None:
             raise NothingToDoError("nothing to fetch again: there was no run yet")
+        if last.status == "dropped":
+            raise NothingToDoError(f"nothing to fetch again: run {last.id} was dropped when another was published")
         reason = self.options.retry or ""
         self.options = replace(self.options, limit=last.limit, only=last.only)  # it sees what that run saw
         if last.status == "open":

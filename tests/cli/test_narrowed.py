@@ -178,3 +178,16 @@ def test_publish_says_each_thing_once(shop: Any, hookline: Any, tmp_path: Path) 
     assert killed.returncode == -signal.SIGKILL
     done = hookline("publish", "shop.yaml")
     assert done.returncode == 0 and done.stderr.count("publishing it now") == 1, done.stderr
+
+
+def test_a_run_that_was_dropped_is_not_gone_back_to(shop: Any, hookline: Any, tmp_path: Path) -> None:
+    """Its pages are gone: what it found and the published run did not would be missing in the result."""
+    assert hookline("run", "shop.yaml").returncode == 0
+    assert hookline("run", "shop.yaml", "--limit", "2").returncode == 0
+    older = newest(hookline)["id"]
+    shop.page("/2", "broken", status=500)
+    assert hookline("run", "shop.yaml", "--limit", "3").returncode == 0
+    assert hookline("publish", "shop.yaml", older).returncode == 0
+    done = hookline("retry", "shop.yaml")
+    assert done.returncode == 0 and "was dropped when another was published" in done.stderr
+    assert titles(tmp_path) == ALL

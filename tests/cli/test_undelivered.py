@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pipeline.state.lock import Lock
 
 CONFIG = """
 name: shop
@@ -75,3 +78,33 @@ def test_an_interrupted_crawl_is_no_result(site: Any, hookline: Any, tmp_path: P
     done = hookline("publish", "shop.yaml", newest(hookline)["id"])
     assert done.returncode == 2 and "`hookline run` goes on with it" in done.stderr
     assert not (tmp_path / "out.jsonl").exists() and newest(hookline)["status"] == "open"
+
+
+@pytest.mark.parametrize("word", ["publish", "run"])
+def test_an_output_that_another_run_holds_is_written_later(site: Any, hookline: Any, tmp_path: Path, word: str) -> None:
+    shop(site, tmp_path, "a")
+    with Lock.beside(tmp_path / "out.jsonl", "run of another config"):
+        done = hookline("run", "shop.yaml")
+    assert done.returncode == 75 and "nothing was done" not in done.stderr, done.stderr
+    told = done.stderr.splitlines()
+    assert "another run holds an output; nothing was published" in told[0] and "out.jsonl is locked by" in told[1]
+    assert told[-1] == "  next: the same command goes on with it: hookline run shop.yaml"
+    site.log.clear()
+    assert hookline(word, "shop.yaml").returncode == 0 and not site.log
+    assert titles(tmp_path) == ["list", "a"]
+
+
+@pytest.mark.parametrize("flags", [("run", "--limit", "2"), ("run", "--only", "/a b"), ("retry",)], ids=" ".join)
+def test_the_next_command_is_one_that_goes_on(site: Any, hookline: Any, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """With other limits than it was begun with a run would be dropped."""
+    shop(site, tmp_path, *"abcdefghijk")
+    site.page("/k", "broken", status=500)
+    if flags[0] == "retry":
+        assert hookline("run", "shop.yaml").returncode == 0
+    done = hookline(flags[0], "shop.yaml", *flags[1:], env={"HOOKLINE_FAILPOINT": "before_stage:full"})
+    assert done.returncode == 5, done.stderr
+    told, _, command = done.stderr.splitlines()[-1].partition(": hookline ")
+    assert told == "  next: the same command goes on with it"
+    assert shlex.split(command) == [flags[0], "shop.yaml", *flags[1:]]
+    done = hookline(*shlex.split(command))
+    assert done.returncode == 0 and "resuming run" in done.stderr, done.stderr
