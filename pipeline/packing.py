@@ -117,6 +117,16 @@ def pack_link(request: Request) -> msgspec.Raw:
     return msgspec.Raw(_encode(request))
 
 
+def pack_request(request: Request) -> bytes:
+    """One request with all that it has."""
+    return _encode(carrying(request))
+
+
+def unpack_request(data: bytes) -> Request:
+    """What `pack_request` was given."""
+    return _request.decode(data)
+
+
 def unpack_each(data: bytes) -> list[bytes]:
     """Each element of a packed list, packed as it is."""
     return [bytes(one) for one in _raw.decode(data)] if data else []

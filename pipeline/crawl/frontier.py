@@ -224,6 +224,8 @@ class Frontier:
 
     def forgive(self, entry: Entry, attempts: int) -> None:
         """Attempts of a request that has not ended are taken back: nothing that they met was the request's own."""
+        if entry.host is not None:  # it may have been dropped from memory since, and be another object now
+            entry = self._active.get(entry.id) or entry.host.find(entry.id) or entry
         entry.attempts = max(0, entry.attempts - attempts)
         self._journal.touch(entry)
 

@@ -3,14 +3,19 @@
 Rank. Within a host the request of the smallest rank is asked for first. It is one number of 64 bits, so that the state
 can sort by it too: priority (larger is earlier), depth (nearer is earlier; in order `depth`, farther), then order of
 discovery (earlier first; in order `depth`, later first). A rank changes only when a shorter path is found.
+
+Memory. There may be very many hosts, each with one request in memory. Where there are, that request is *folded* into
+bytes, a seventh of what the objects take, and is an entry again (another object) once it is looked at.
 """
 
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Final, NamedTuple
+from struct import Struct
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pipeline.model import Request
+from pipeline.packing import pack_request, unpack_request
 
 NOTHING: Final = -(2**63)  # horizon of a host of which nothing is in memory
 ALL: Final = 2**63 - 1  # horizon of a host of which everything is
@@ -21,6 +26,8 @@ UNKNOWN: Final = object()  # nobody has asked yet what is known of a page
 MAX_DEPTH: Final = 2**14 - 1  # deeper requests rank as if they were this deep
 MAX_PRIORITY: Final = 2**15 - 1
 MAX_ID: Final = 2**32 - 1
+
+_FOLDED: Final = Struct(">qIIB16s")  # rank, id, attempts, whether `visit` is None, fingerprint; then the request
 
 
 class Politeness(NamedTuple):
@@ -64,6 +71,10 @@ class Entry:
         return f"<Entry {self.id} {self.request.method} {self.request.url} {self.fate or 'open'}>"
 
 
+Ready: TypeAlias = list[tuple[int, Entry]]
+"""A heap of (rank, entry)."""
+
+
 class Awaited:
     """A refill that was asked for and has not come. `fresh` are the requests met since that lie beyond the horizon."""
 
@@ -84,8 +95,8 @@ class HostQueue:
     """
 
     __slots__ = (
-        *("active", "awaited", "closed", "horizon", "later", "name"),
-        *("not_before", "politeness", "probing", "ready", "scheduled", "waiting"),
+        *("_horizon", "_ready", "active", "awaited", "closed", "later", "name"),
+        *("not_before", "politeness", "probing", "scheduled", "waiting"),
     )
 
     def __init__(self, name: str, politeness: Politeness) -> None:
@@ -95,22 +106,68 @@ class HostQueue:
         self.waiting = 0
         self.not_before = 0.0  # its delay and its pauses
         self.probing = False  # one at a time, whatever its politeness says
-        self.ready: list[tuple[int, Entry]] = []
+        self._ready: Ready | bytes = b""  # bytes: one that is folded, or none
         self.later: list[tuple[float, int, Entry]] | None = None  # None if empty: there may be very many hosts
         self.scheduled: float | None = None
         self.closed: tuple[str, str] | None = None  # (fate, why) of all that still comes
-        self.horizon = ALL
+        self._horizon: int | None = ALL  # None: the rank of the one that is folded
         self.awaited: Awaited | None = None
+
+    def __lt__(self, other: HostQueue) -> bool:
+        """Of hosts that may be asked at the same moment one has to be first."""
+        return self.name < other.name
 
     def may_start_at(self) -> float | None:
         """The first moment at which a request of this host may start; None if none may until one ends or is read."""
         if self.active >= self.politeness.concurrency or (self.probing and self.active):
             return None
-        if self.ready and (self.later is None or len(self.later) < RETRYING):
+        if self._ready and (self.later is None or len(self.later) < RETRYING):
             return self.not_before
         if self.later:
             return max(self.not_before, self.later[0][0])
         return None
+
+    @property
+    def horizon(self) -> int:
+        """The rank up to which all is in memory."""
+        if self._horizon is not None:
+            return self._horizon
+        assert isinstance(self._ready, bytes)
+        rank: int = _FOLDED.unpack_from(self._ready)[0]
+        return rank
+
+    @horizon.setter
+    def horizon(self, rank: int) -> None:
+        self._horizon = rank
+
+    @property
+    def ready(self) -> Ready:
+        """Those that may go as soon as the host may be asked."""
+        if isinstance(self._ready, bytes):
+            self._horizon = self.horizon
+            self._ready = [self._unfolded(self._ready)] if self._ready else []
+        return self._ready
+
+    def fold(self) -> None:
+        """Keep the request that waits as bytes, if there is one alone of which nothing is known from before."""
+        ready = self._ready
+        if not ready:
+            self._ready = b""
+        elif len(ready) == 1 and not isinstance(ready, bytes):
+            rank, entry = ready[0]
+            if entry.visit is UNKNOWN or entry.visit is None:
+                head = _FOLDED.pack(rank, entry.id, entry.attempts, entry.visit is None, entry.fingerprint)
+                self._ready = head + pack_request(entry.request)
+                if self._horizon == rank:
+                    self._horizon = None  # 32 bytes less
+
+    def _unfolded(self, folded: bytes) -> tuple[int, Entry]:
+        rank, number, attempts, is_new, fingerprint = _FOLDED.unpack_from(folded)
+        entry = Entry(number, unpack_request(folded[_FOLDED.size :]), fingerprint, rank)
+        entry.host, entry.attempts = self, attempts
+        if is_new:
+            entry.visit = None
+        return rank, entry
 
     def start(self, entry: Entry, now: float, random: Random) -> None:
         """A request of this host is handed out: the next one has to wait for the delay."""
@@ -146,7 +203,8 @@ class HostQueue:
     @property
     def here(self) -> int:
         """How many wait in memory, but for those kept aside."""
-        return len(self.ready) + len(self.later or ())
+        ready = self._ready
+        return (bool(ready) if isinstance(ready, bytes) else len(ready)) + len(self.later or ())
 
     def held(self) -> list[Entry]:
         """All that wait in memory."""

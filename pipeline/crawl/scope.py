@@ -31,6 +31,8 @@ NOT_SEEDS: Final = Refusal("rejected:scope", "not a host of the seeds, and there
 NOT_ALLOWED: Final = Refusal("rejected:scope", "scope.allow: nothing fits")
 NOT_WANTED: Final = Refusal("rejected:scope", "--only: does not fit")
 
+REMEMBERED: Final = 2_000  # hosts of links of which it is known whether they are in
+
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -116,9 +118,9 @@ class Scope:
         max_params: int | None = 20,
         max_url: int = 8192,
     ) -> None:
-        self._exact: set[str] = set()
+        self._exact: set[str] = set()  # without www.
         self._domains = None if allow_domains is None else tuple(d.lower().strip(".") for d in allow_domains)
-        self._hosts: dict[str, bool] = {}  # authority -> answer; as many as there are authorities in links
+        self._hosts: dict[str, bool] = {}  # authority -> answer, for some
         self.allow = tuple(allow)
         self.deny = tuple(deny)
         self.only = only
@@ -134,12 +136,14 @@ class Scope:
 
         True if the host was not in before.
         """
-        bare = host.removeprefix("www.")
-        if host in self._exact:
+        if self._is_exact(host):
             return False
-        self._exact.update((host, bare, f"www.{bare}"))
+        self._exact.add(host.removeprefix("www."))
         self._hosts.clear()
         return True
+
+    def _is_exact(self, host: str) -> bool:
+        return host in self._exact or host.removeprefix("www.") in self._exact
 
     def refusal(self, url: str, *, depth: int = 0, seed: bool = False) -> Refusal | None:
         """Why the request may not be made, or None if it may."""
@@ -176,9 +180,11 @@ class Scope:
         if known is None:
             host = host_of(url).rstrip(".")
             if self._domains is None:
-                known = host in self._exact
+                known = self._is_exact(host)
             else:
                 known = any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
+            if len(self._hosts) >= REMEMBERED:
+                self._hosts.clear()
             self._hosts[authority] = known
         return known
 

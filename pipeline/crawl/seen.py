@@ -23,7 +23,7 @@ from typing import Final
 
 SHARDS: Final = 1024
 SLOT: Final = 16  # bytes
-MOST_RECENT: Final = 32_768
+MOST_RECENT: Final = 8_192
 _FORGOTTEN: Final = MOST_RECENT // 16  # how many of the oldest make room at a time
 _LEAST_SLOTS: Final = 8
 _SHARD_MASK: Final = SHARDS - 1

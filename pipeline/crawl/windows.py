@@ -77,13 +77,16 @@ class Windows:
         """A request begins to wait."""
         self._count(host, 1)
         self._put(host, entry)
+        self._fold(host)
+
+    def _fold(self, host: HostQueue) -> None:
+        """Where hosts are so many that each has a place or two, they keep little."""
+        if self.busy > self._crowd:
+            host.fold()
 
     def _put(self, host: HostQueue, entry: Entry) -> None:
         """Keep a waiting request, or leave it to the disk."""
         if entry.rank <= host.horizon:
-            if not host.ready:
-                host.ready = [(entry.rank, entry)]  # 24 bytes less than by appending; most hosts of many have one
-                return
             heappush(host.ready, (entry.rank, entry))
             if len(host.ready) > self._least and len(host.ready) > self.size:
                 self._draw_in(host)
@@ -93,6 +96,10 @@ class Windows:
     def hold_back(self, host: HostQueue, entry: Entry) -> None:
         """A request waits until `entry.due`."""
         self._count(host, 1)
+        if entry.due <= host.not_before and not host.here and not host.active:  # its host waits longer, in any case
+            heappush(host.ready, (entry.rank, entry))
+            self._fold(host)
+            return
         if host.later is None:
             host.later = []
         heappush(host.later, (entry.due, entry.rank, entry))
@@ -161,6 +168,7 @@ class Windows:
             host.later = None
         entry = heappop(host.ready)[1]
         self._count(host, -1)
+        self._fold(host)
         if host.horizon != ALL:
             self.ask(host)
         return entry
@@ -168,7 +176,9 @@ class Windows:
     def clear(self, host: HostQueue) -> list[Entry]:
         """Nothing of a host waits any more; those that were in memory."""
         gone = host.held()
-        host.ready, host.later, host.awaited, host.horizon = [], None, None, ALL
+        host.ready.clear()
+        host.later, host.awaited, host.horizon = None, None, ALL
+        self._fold(host)
         if host.waiting:
             self._count(host, -host.waiting)
         return gone
@@ -207,6 +217,7 @@ class Windows:
         if host.horizon == ALL and host.waiting != host.here:
             raise BooksError(f"{host.waiting} requests wait at {host.name}, but only {host.here} could be found")
         self.ask(host)
+        self._fold(host)
 
     def _merge(self, host: HostQueue, awaited: Awaited, rows: Sequence[WaitingRow], skipped: set[int]) -> None:
         horizon = ALL if len(rows) < awaited.most else rows[-1][2]

@@ -26,7 +26,6 @@ from enum import Enum
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from sys import intern
 from typing import NamedTuple, Protocol
 
 from pipeline.crawl.frontier import Entry
@@ -66,23 +65,20 @@ class State(Enum):
 
 
 class _Origin:
-    """One origin: the rules or the refusal for all of it once known, and the entries that wait for that."""
+    """An origin of which nothing is known yet, and the entries that wait for that."""
 
-    __slots__ = ("attempts", "copy", "held", "hops", "known", "name", "refusal", "rules")
+    __slots__ = ("attempts", "copy", "held", "hops", "name")
 
     def __init__(self, origin: Origin) -> None:
         self.name = origin
         self.copy: Copy | None = None
-        self.known = False
-        self.rules: bytes | None = None  # packed
-        self.refusal: Refusal | None = None
-        self.held: list[Entry] | None = None
+        self.held: list[Entry] = []
         self.attempts = 0
         self.hops = 0
 
     @property
     def root(self) -> str:
-        """Scheme, host and port as the beginning of a URL; made anew each time, since there may be very many."""
+        """Scheme, host and port as the beginning of a URL."""
         return self.name.root
 
     @property
@@ -121,7 +117,7 @@ class RobotsGate:
         self._wall = wall
         self._memory = memory
         self.notes: list[str] = []
-        self._origins: dict[Origin, _Origin] = {}
+        self._origins: dict[Origin, _Origin] = {}  # those that are asked
         self._asked: dict[int, tuple[_Origin, Request]] = {}  # id of a request in flight -> whose it is
         self._due: list[tuple[float, int, _Origin, Request]] = []
         self._tie = count()
@@ -138,30 +134,30 @@ class RobotsGate:
         """May this page be asked for? UNKNOWN: hold the entry, and it comes back in `released`."""
         if not self._rules.obey:
             return State.ALLOWED
-        origin = self._origins.get(origin_of(url))
-        if origin is None or not origin.known:
+        origin = origin_of(url)
+        if origin not in self._shelf:
             return State.UNKNOWN
-        if origin.refusal is not None:
-            return origin.refusal
-        if origin.rules is None or (rules := self._shelf.rules(origin.rules)).allows(url, self._agent):
+        said = self._shelf[origin]
+        if isinstance(said, Refusal):
+            return said
+        if said is None or said.allows(url, self._agent):
             return State.ALLOWED
-        verdict = rules.explain(url, self._agent)
-        return Refusal("rejected:robots", f"{origin.url} line {verdict.line}: {verdict.rule}")
+        verdict = said.explain(url, self._agent)
+        return Refusal("rejected:robots", f"{origin.root}robots.txt line {verdict.line}: {verdict.rule}")
 
     def hold(self, entry: Entry, now: float) -> None:
         """Keep an entry until the robots.txt of its origin is known; the first one has it asked for."""
         name = origin_of(entry.request.url)
+        assert name not in self._shelf, "an entry is held though its robots.txt is known"
         origin = self._origins.get(name)
         if origin is None:
             if entry.host is not None:  # the same text once: there may be very many hosts
-                name = Origin(intern(name.scheme), entry.host.name, name.port)
+                name = name._replace(host=entry.host.name)
             origin = self._origins[name] = _Origin(name)
-            origin.held = []
             if self._memory is None:
                 self._ask(origin, Request(origin.url), now)
             else:
                 self._memory.recall(origin.root, partial(self._remember, origin))
-        assert origin.held is not None, "an entry is held though its robots.txt is known"
         origin.held.append(entry)
 
     def _remember(self, origin: _Origin, copy: Copy | None) -> None:
@@ -277,23 +273,23 @@ class RobotsGate:
         self._settle(origin, rules=Robots(copy.text))
 
     def _settle(self, origin: _Origin, *, rules: Robots | None = None, refusal: Refusal | None = None) -> None:
-        origin.known, origin.refusal, origin.copy = True, refusal, None
-        origin.rules = self._shelf.pack(rules) if rules is not None else None
         if rules is not None:
-            self._keep_delay(origin, rules)
-        self.released.extend(origin.held or ())
-        origin.held = None
+            refusal = self._keep_delay(origin, rules)
+        self._shelf.put(origin.name, refusal or rules)
+        del self._origins[origin.name]
+        self.released.extend(origin.held)
 
-    def _keep_delay(self, origin: _Origin, rules: Robots) -> None:
+    def _keep_delay(self, origin: _Origin, rules: Robots) -> Refusal | None:
+        """Tell of a Crawl-delay; one that is too long means: do not crawl."""
         most = self._rules.max_crawl_delay
         delay = rules.crawl_delay(self._agent)
         if delay is None or most is None:
-            return
-        if delay > most:
-            detail = f"{origin.url} asks for a Crawl-delay of {delay:g} s, more than fetch.robots.max_crawl_delay"
-            origin.refusal = Refusal("rejected:robots", detail)
-        else:
-            self.delays.append((origin_of(origin.url).host, delay))
+            return None
+        if delay <= most:
+            self.delays.append((origin.name.host, delay))
+            return None
+        detail = f"{origin.url} asks for a Crawl-delay of {delay:g} s, more than fetch.robots.max_crawl_delay"
+        return Refusal("rejected:robots", detail)
 
 
 def text_of(response: Response) -> bytes:
