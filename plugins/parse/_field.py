@@ -23,13 +23,14 @@ class Regex(NamedTuple):
     place: int
 
     def find(self, text: str) -> str | None:
-        """The text of that part; None without it."""
+        """The text of that part, without white space at its ends; None without it."""
         if self.place == 0:
             match = self.pattern.search(text)
-            return None if match is None else match[self.group]
-        matches = list(self.pattern.finditer(text))
-        within = -len(matches) <= self.place < len(matches)
-        return matches[self.place][self.group] if within else None
+        else:
+            matches = list(self.pattern.finditer(text))
+            match = matches[self.place] if -len(matches) <= self.place < len(matches) else None
+        found: str | None = None if match is None else match[self.group]
+        return found and found.strip()
 
 
 class Chain(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from dateparser.date import DateDataParser
 
 from ._languages import Language
 
+_HOURS = re.compile(r"\b([01]?\d|2[0-3])\s?[hH]\s?([0-5]\d)\b")
 _MAX_LENGTH = 100  # characters: what is longer is no date, and dateparser would look at every word of it
 
 
@@ -19,6 +20,7 @@ class Guess:
     """Reads dates in any usual spelling of some languages. Days without a month, or without a day, are no dates."""
 
     def __init__(self, languages: Sequence[Language], zone: str, year: str) -> None:
+        self._codes = [one.code for one in languages]
         self._languages = [one.code for one in languages if one.locale is None]
         self._locales = [one.locale for one in languages if one.locale is not None]
         self._zone = zone
@@ -29,6 +31,21 @@ class Guess:
         """The date, naive in the field's zone unless the text names another."""
         if not text or len(text) > _MAX_LENGTH:
             return None
+        found = self._read(text, start)
+        for other in self._respelt(text) if found is None else ():
+            found = found or self._read(other, start)
+        return found
+
+    def _respelt(self, text: str) -> Iterator[str]:
+        """The text as dateparser knows it, where it is written in a way that it does not know."""
+        if (plain := _HOURS.sub(r"\1:\2", text)) != text:
+            yield plain  # 19h30
+        if "I" in text and {"tr", "az"}.intersection(self._codes):
+            yield (
+                text.replace("I", "\u0131").replace("\u0130", "i").lower()
+            )  # capitals of a language with two kinds of i
+
+    def _read(self, text: str, start: datetime) -> datetime | None:
         if self._parsers is None or self._parsers[0] != start:
             # 1,461 and 33 days: what is relative then moves by days, a date without year by whole years.
             later = start + timedelta(days=1461 + 33)

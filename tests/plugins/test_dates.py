@@ -177,6 +177,14 @@ def test_languages(code: str) -> None:
         assert parser.read(spelling, START) == expected, spelling
 
 
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_languages_without_a_format(code: str) -> None:
+    text, _ = LANGUAGES[code]
+    parser = dates("datetime", [code], zone="Europe/Zurich")
+    for spelling in (text, text.upper(), f" {text} "):
+        assert parser.read(spelling, START) == datetime(2026, 5, 1, 19, 30, tzinfo=ZoneInfo("Europe/Zurich")), spelling
+
+
 GUESSED = [
     ("2026-05-01", "en", "2026-05-01T00:00:00+02:00"),
     ("2026-05-01T19:30:05.000Z", "en", "2026-05-01T19:30:05+00:00"),

@@ -145,6 +145,8 @@ HTML = """<h1>T</h1><div id=a><p>x <i>y</i> z<!--c--> w</p><p>2</p><p>3</p></div
         ({"css": "p", "regex": {"pattern": r"(?P<n>\w) \w", "group": "n"}}, ["x", None]),
         ({"css": "p", "regex": {"pattern": r"(\w) \w", "group": 0}}, ["x y", None]),
         ({"css": "p", "regex": {"pattern": r"\w", "index": -1}}, ["w", "y"]),
+        ({"css": "p", "regex": r"[^z]*"}, ["x y", "y"]),
+        ({"css": "p", "regex": r"x(\s+)y"}, [None, None]),
         ({"css": "p", "regex": {"pattern": r"\w", "index": 3}}, ["w", None]),
         ({"first_of": [{"css": "p", "regex": r"\d"}, "p i"]}, ["y", "y"]),
         ({"first_of": ["p", {"css": "p", "index": 1}], "type": "int"}, [2, None]),

@@ -6,6 +6,7 @@ Cases: the WPT, Sizzle, qwery, NWMatcher, Slick and soupsieve suites where they 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -241,3 +242,15 @@ def test_the_fast_engine_is_used_where_it_can() -> None:
     ]
     assert [lexbor_differs(text) for text in fast] == [None] * len(fast)
     assert {Selector(text).engine for text in fast} == {"lexbor"}
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        ("a:hass(b)", "there is no pseudo-class :hass (did you mean :has?) at position 1"),
+        ("div.md:flex", r"there is no pseudo-class :flex (a colon within a name is written as \:) at position 6"),
+    ],
+)
+def test_a_pseudo_class_that_nobody_knows_is_told_with_the_nearest(selector: str, said: str) -> None:
+    with pytest.raises(SelectorError, match=re.escape(said)):
+        Selector(selector)
