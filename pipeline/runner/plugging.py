@@ -24,7 +24,7 @@ from pipeline.stages.jobs import RuleBook
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess
-from pipeline.stages.worker import JOB, WorkerSetup, packed
+from pipeline.stages.worker import JOB, WatchedHost, WorkerSetup, packed
 from pipeline.workers.inline import InlinePool, Pool
 from pipeline.workers.pool import WorkerPool
 
@@ -40,7 +40,7 @@ def load_host(
     """Find, load and check every plugin that the config names."""
     config = loaded.config
     store = [] if dry_run else store_uses(config, output)
-    host = Host.load(
+    host = WatchedHost.load(
         plugins=uses("plugins", config.plugins),
         rules=config.rules(),
         parse=uses("parse", config.parse),
@@ -117,6 +117,8 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
     number = processes(config.workers if workers is None else workers)
     agent = user_agent(config.fetch) if config.fetch.robots.obey else None
     if number == 0:
+        if isinstance(host, WatchedHost):
+            host.watch()
         return InlinePool(packed(host.page_runner(rules, max_body=config.fetch.max_body, agent=agent)))
     normalize = config.scope.normalize
     setup = WorkerSetup.of(

@@ -18,8 +18,11 @@ from pipeline.runner.engine import Engine
 WANTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Forced(BaseException):
-    """A second signal: end at once. `exit_code` is 130 for SIGINT, 143 for the others."""
+class Forced(KeyboardInterrupt):
+    """A second signal: end at once, out of a plugin too, whose guards let it through as they do its base.
+
+    `exit_code` is 130 for SIGINT, 143 for the others.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)

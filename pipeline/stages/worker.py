@@ -156,13 +156,7 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))
     write = msgspec.msgpack.Encoder().encode
 
-    def work(job: Any) -> bytes:
-        try:
-            return write(page(unpack_job(job)))
-        except KeyboardInterrupt as error:  # no signal comes here: a plugin raised it
-            return write(PackedPage(fault=Fault(*notes.now(), describe(error))))
-
-    return work
+    return lambda job: write(page(unpack_job(job)))
 
 
 def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
@@ -192,7 +186,12 @@ def packed(run: Callable[[PageJob], PageResult]) -> Packer:
     """`run`, with its result packed; one that is too large, or cannot be packed, is a fault."""
 
     def work(job: PageJob) -> PackedPage:
-        result = run(job)
+        try:
+            result = run(job)
+        except KeyboardInterrupt as error:
+            if type(error) is not KeyboardInterrupt:  # a second signal, which ends everything
+                raise
+            return PackedPage(fault=Fault(*notes.now(), describe(error)))  # a run has its own handlers: a plugin's
         try:
             page = pack(result)
         except (UnicodeEncodeError, OverflowError, TypeError) as error:

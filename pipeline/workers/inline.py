@@ -5,6 +5,8 @@ A job goes in, a result comes out of `done`; whoever submits cannot tell it from
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -32,10 +34,12 @@ class InlinePool:
     """Run jobs in this process: `submit` returns when the job is done. For `workers: 0`, tests and debuggers.
 
     An exception out of `run` is a bug of the framework, since plugins' end as `PackedPage.fault`; it is let through.
+    Of what a plugin changes in the process only the working folder is put back.
     """
 
     def __init__(self, run: Callable[[Any], Any]) -> None:
         self._run = run
+        self._folder = _folder()
         self._closed = False
         # `waiting_bytes` and `busy` are always 0 between calls.
         self.done: deque[tuple[Any, Any]] = deque()
@@ -51,7 +55,11 @@ class InlinePool:
         """Work on `job` and put (token, result) into `done`. Raises RuntimeError after `close`."""
         if self._closed:
             raise RuntimeError("the pool is closed")
-        self.done.append((token, self._run(job)))
+        try:
+            self.done.append((token, self._run(job)))
+        finally:
+            if self._folder and _folder() != self._folder:
+                os.chdir(self._folder)
 
     def memory(self) -> int:
         """Bytes of other processes: none."""
@@ -60,3 +68,9 @@ class InlinePool:
     def close(self) -> None:
         """Take no more jobs; results in `done` stay."""
         self._closed = True
+
+
+def _folder() -> str:
+    with contextlib.suppress(OSError):  # it may have been removed
+        return os.getcwd()  # noqa: PTH109 - a Path costs four times as much
+    return ""
