@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.config.loader import Loaded
-from pipeline.errors import StorageError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.runner.release import state_file
 from pipeline.runner.report import write_whole
 from pipeline.runner.summary import Summary
@@ -52,12 +52,13 @@ class Sample:
 
 def last_success(loaded: Loaded) -> float | None:
     """When the last good run of a config ended, as its state has it; None if there was none, or it cannot be read."""
-    path = state_file(loaded)
-    if path is None:
-        return None
-    with suppress(StorageError), reading(path, briefly=True) as db:
-        ended = runs.last_good(db)
-        return datetime.fromisoformat(ended).timestamp() if ended is not None else None
+    with suppress(StorageError, ConfigError):
+        path = state_file(loaded)
+        if path is None:
+            return None
+        with reading(path, briefly=True) as db:
+            ended = runs.last_good(db)
+            return datetime.fromisoformat(ended).timestamp() if ended is not None else None
     return None
 
 

@@ -20,6 +20,7 @@ from pipeline.runner.past import Past
 from pipeline.runner.session import Session
 from pipeline.runner.summary import Summary
 from pipeline.state import runs
+from pipeline.state.database import size
 from pipeline.state.runs import RunRow
 from pipeline.state.writer import Writer
 
@@ -33,9 +34,12 @@ WHY_NOT = {
 
 
 def state_file(loaded: Loaded) -> Path | None:
-    """The database of a config; None where there is none yet, or one that a killed process had only just made."""
+    """The database of a config; None where there is none yet, or one that a killed process had only just made.
+
+    Raises ConfigError where permission is lacking.
+    """
     path = state_folder(loaded) / FILE
-    return path if path.exists() and path.stat().st_size else None
+    return path if size(path) else None
 
 
 def release(loaded: Loaded, wanted: str | None, *, force: bool, say: Callable[[str], None]) -> Summary:

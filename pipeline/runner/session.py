@@ -40,6 +40,7 @@ from pipeline.runner.summary import Summary, worst
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess
 from pipeline.state import pages, requests, runs
+from pipeline.state.database import size
 
 Say = Callable[[str], None]
 
@@ -364,7 +365,7 @@ def execute(
     folder = None if options.dry_run else state_folder(loaded)
     policy = patience(loaded, options)
     early = None
-    if folder is None or not (folder / FILE).exists():  # what is wrong with a config leaves nothing behind
+    if folder is None or size(folder / FILE) is None:  # what is wrong with a config leaves nothing behind
         early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
     try:
         home = Home(folder)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -188,11 +189,39 @@ def _full(path: Path | None) -> bool:
 
 
 def _forbidden(path: Path, what: str) -> ConfigError:
-    hint = "give permission, or choose another `state_dir`"
-    return ConfigError([Problem(None, "", f"{path} cannot be {what}: no permission, or a read-only file system", hint)])
+    message = f"{path} cannot be {what}: no permission, or a read-only file system{_others(path)}"
+    return ConfigError([Problem(None, "", message, "give permission, or choose another `state_dir`")])
+
+
+def _others(path: Path) -> str:
+    """Whose it is, or the folder in which it is, if it is another user's: most often of one who tried it as root."""
+    for one in (path, *path.parents):
+        with suppress(OSError):
+            owner = one.stat().st_uid
+            return f" ({one} belongs to {_user(owner)})" if owner != os.geteuid() else ""
+    return ""
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
+
+
+def size(path: Path) -> int | None:
+    """Bytes in a database's own file; None where there is none. Raises ConfigError where permission is lacking."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise _forbidden(path, "read") from error
+    except OSError as error:
+        raise plain(error, path) from error
 
 
 def make_folder(folder: Path) -> None:

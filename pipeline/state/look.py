@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from pipeline.state.database import plain_errors, sync_folder
+from pipeline.state.database import plain_errors, size, sync_folder
 from pipeline.state.results import chunks, published
 from pipeline.state.rows import json_text
 
@@ -85,7 +85,8 @@ def forget(db: sqlite3.Connection, wanted: Callable[[str], bool]) -> int:
 
 
 def files(path: Path) -> dict[Path, int]:
-    """A database's files, its own first, and their sizes in bytes; empty where there is none."""
+    """A database's files, its own first, and their sizes in bytes; empty where there is none. Raises as `size`."""
+    size(path)
     there = (path.with_name(path.name + end) for end in BESIDE)
     return {one: one.lstat().st_size for one in there if one.is_file() or one.is_symlink()}
 

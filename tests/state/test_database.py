@@ -274,7 +274,8 @@ from pathlib import Path
 from pipeline.errors import HooklineError
 from pipeline.state import database
 from pipeline.state.lock import Lock
-ways = {"connect": database.connect, "look": database.read_only, "take": Lock.take, "beside": Lock.beside}
+ways = {"connect": database.connect, "look": database.read_only, "size": database.size}
+ways |= {"take": Lock.take, "beside": Lock.beside}
 if os.geteuid() == 0:  # who may do anything, so it has to be another one
     os.setgroups([])
     os.setgid(int(sys.argv[1]))
@@ -290,14 +291,20 @@ for name in sys.argv[2:]:
 
 
 def test_no_permission(reachable: Path, repo: Path) -> None:
-    for name in ("folder", "file", "wal", "locked"):
+    for name in ("folder", "file", "wal", "locked", "closed"):
         made(reachable / name / "state.db")
     (reachable / "locked" / "lock").touch()
     (reachable / "wal" / "state.db-wal").touch()
     if os.geteuid() == 0:
         for one in (reachable, *reachable.rglob("*")):
             os.chown(one, NOBODY, NOBODY)
-    for one, mode in (("folder", 0o500), ("file/state.db", 0o400), ("wal/state.db-wal", 0o400), ("locked/lock", 0)):
+    for one, mode in (
+        ("folder", 0o500),
+        ("file/state.db", 0o400),
+        ("wal/state.db-wal", 0o400),
+        ("locked/lock", 0),
+        ("closed", 0),
+    ):
         (reachable / one).chmod(mode)
     cases = [
         ("connect", "folder/state.db", "folder"),
@@ -308,6 +315,8 @@ def test_no_permission(reachable: Path, repo: Path) -> None:
         ("take", "locked", "locked/lock"),
         ("beside", "folder/out.jsonl", "folder/.out.jsonl.lock"),
         ("look", "file/state.db", ""),
+        ("size", "closed/state.db", "closed/state.db"),
+        ("size", "file/state.db", ""),
     ]
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(NOBODY), *(f"{way}:{reachable / path}" for way, path, _ in cases)],
@@ -326,6 +335,18 @@ def test_no_permission(reachable: Path, repo: Path) -> None:
             assert "permission" in answer
         else:
             assert answer == "opened"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make something another's")
+def test_a_state_of_another_user(reachable: Path, repo: Path) -> None:
+    """A run that was tried as root, and then the job's own user: whose it is says what has to be done."""
+    state = reachable / "books" / "state.db"
+    made(state)
+    state.parent.chmod(0o700)
+    probe = [sys.executable, "-c", PROBE, str(NOBODY), f"size:{state}", f"connect:{state}"]
+    done = subprocess.run(probe, cwd=repo, capture_output=True, text=True, check=False, timeout=30)
+    answers = done.stdout.splitlines()
+    assert len(answers) == 2 and all(f"({state.parent} belongs to root)" in answer for answer in answers), done
 
 
 # --- network file systems ---------------------------------------------------------------------------------------------
