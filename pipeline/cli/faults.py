@@ -15,6 +15,9 @@ import click
 from pipeline.errors import ConfigError, HooklineError, Problem
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}
+)
 _STORAGE_FAILED = 5  # of the table of exit codes
 _CALLS = 3  # of a traceback that are told where there is room for ten lines only
 _BUG = "internal error: this is a bug of Hookline; please report it with the lines above"
@@ -31,7 +34,10 @@ class Fault(NamedTuple):
 
 
 def fault_of(error: Exception) -> Fault:
-    """Look at an exception. One of ours has message and exit code; anything else but a full disk is our bug: 70."""
+    """Look at an exception. One of ours has message and exit code; anything else is our bug: 70.
+
+    But for a full disk, and for files and folders that the system refuses, which are the user's to change.
+    """
     if isinstance(error, HooklineError):
         problems = error.problems if isinstance(error, ConfigError) else ()
         return Fault(error.exit_code, str(error).splitlines(), problems)
@@ -42,6 +48,8 @@ def fault_of(error: Exception) -> Fault:
     if number in _DISK_FULL:
         _drop_stdout()
         return Fault(_STORAGE_FAILED, [f"the output cannot be written: {os.strerror(number or 0)}"])
+    if isinstance(error, OSError) and number in _REFUSED and error.filename is not None:
+        return Fault(ConfigError.exit_code, [f"{error.filename}: {os.strerror(number or 0)}"])
     frames = traceback.extract_tb(error.__traceback__)[-_CALLS:]
     calls = [f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}" for frame in frames]
     message = "".join(traceback.format_exception_only(error)).strip()

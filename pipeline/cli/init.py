@@ -48,6 +48,10 @@ def init(folder: Path, url: str | None) -> None:
     fetched = _fetch(url)
     body, kind = fetched.body or b"", content_type(fetched)
     page = Page(fetched.final_url, fetched.status or 200, fetched.headers, body)
+    if page.kind == "binary":
+        raise ConfigError(
+            [Problem(None, url, f"expected a page, found {kind or 'bytes'} without text", "name another URL")]
+        )
     name, fixture = config_name(fetched.final_url), f"{FOLDER}/{file_name(fetched.final_url, kind)}"
     made = draft(page, name)
     config = folder / f"{name}.yaml"

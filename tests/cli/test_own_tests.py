@@ -161,6 +161,24 @@ def test_init_writes_what_passes(inside: Command, tmp_path: Path) -> None:
     assert tmp_path.is_dir()
 
 
+def test_a_place_that_the_system_refuses_is_no_bug(
+    serve: Callable[..., Any], shop: str, inside: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "fixtures").touch()
+    (tmp_path / "file").touch()
+    image = serve()
+    image.pages["/x.gif"] = (200, {"Content-Type": "image/gif"}, b"GIF89a\x01\x00\x01\x00")
+    for arguments, message in (
+        (("init", "file/x"), "file/x: Not a directory"),
+        (("try", "shop.yaml", shop, "--save-fixture"), "fixtures: File exists"),
+        (("init", "--from", f"{image.url}/x.gif"), "expected a page, found image/gif without text; name another URL"),
+    ):
+        done = inside(*arguments)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert done.stderr.splitlines()[-1].endswith(message)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "fixtures", "shop.yaml"]
+
+
 def test_init_from_a_page(serve: Callable[..., Any], inside: Command, tmp_path: Path) -> None:
     books = "".join(
         f"<div class=book><h2><a href=/{n}>Book {n}</a></h2><i class=price>{n}.50</i></div>" for n in range(8)
