@@ -29,9 +29,11 @@ from pipeline.runner.fixtures import save_fixture
 from pipeline.runner.outcome import page_fate
 from pipeline.runner.plugging import load_host
 from pipeline.runner.trials import items_of
+from pipeline.stages.chains import PageFaultError
 from pipeline.stages.host import Host
-from pipeline.stages.jobs import RuleBook
+from pipeline.stages.jobs import PageRunner, RuleBook
 from pipeline.stages.loading import nearest
+from pipeline.stages.page import Page
 from pipeline.url import normalise
 
 
@@ -77,7 +79,8 @@ def try_page(
     job, runner = _job(fetched, request.page), host.page_runner(rules)
     with host.stdout_guard():
         result = runner(job)
-        told = host.explain(runner.page(job)) if explain and result.fault is None else []
+        read = _read(runner, job)
+        told = host.explain(read) if explain and read is not None else []
     if field is not None and not explain and result.items:
         _known_field(loaded, request.page, field, {name for record in result.items for name in record.fields})
     if explain:
@@ -86,8 +89,8 @@ def try_page(
         _tell(result, request.page, field)
     if save_fixture:
         _save(loaded, host, fetched, job, result)
-    if interactive:
-        prompt(runner.page(job))
+    if interactive and read is not None:
+        prompt(read)
     sys.exit(0 if page_fate(result)[0] == "fetched" else 1)
 
 
@@ -96,6 +99,14 @@ def _fetch(loaded: Loaded, host: Host, request: Request) -> Fetched:
         return fetch_by_hand(host.fetchers, request, loaded.config.fetch.max_body)
     with client_for(loaded, [request.url]) as client:
         return client.fetch([request])[0]
+
+
+def _read(runner: PageRunner, job: PageJob) -> Page | None:
+    """The page; None if its bytes are no page, which the result of the job says."""
+    try:
+        return runner.page(job)
+    except PageFaultError:
+        return None
 
 
 def _may_add_fields(loaded: Loaded) -> bool:
@@ -188,7 +199,7 @@ def _tell(result: PageResult, rule: str, field: str | None) -> None:
 
 
 def _fault(fault: Any) -> str:
-    return f"plugin {fault.plugin}, hook {fault.hook}: {fault.message}"
+    return f"plugin {fault.plugin}, hook {fault.hook}: {fault.message}" if fault.plugin else str(fault.message)
 
 
 def _carry(request: Request) -> str:

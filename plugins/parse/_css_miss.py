@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ _SAME = 1.0
 _FEW = 4
 _TEXT = 80  # characters of a text that may be meant
 _CONTAINS = re.compile(r""":(?:-soup-)?contains(?:-own)?\(\s*(["']?)(?P<text>.*?)\1\s*\)""", re.DOTALL)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _PLACES = {"": "within", ">": "directly within", "+": "right behind", "~": "behind"}
 _ATTRIBUTE = re.compile(r"""\[\s*([-\w:]+)\s*(?:([~|^$*]?=)\s*["']?(.*?)["']?\s*[is]?\s*)?\]""", re.DOTALL)
 
@@ -185,12 +186,24 @@ def _near_name(kind: str, name: str, pool: Sequence[Element]) -> list[str]:
     others = [other for other in ("", ".", "#") if other != kind]
     for one, least in [*((other, _SAME) for other in others), (kind, _NEAR), *((other, _CLOSE) for other in others)]:
         counts = names_of(pool, one)
-        folded = {known.lower(): known for known in counts}
-        for found in get_close_matches(name.lower(), folded, 1, least):
-            known = folded[found]
+        known = _like(name, {known: known for known in counts}, least)
+        if known is None and one == kind:
+            known = _like(name, {part: known for known in reversed(counts) for part in _words(known)}, _CLOSE)
+        if known is not None:
             first = next(element for element in pool if known in own_names(element, one))
             return [f"did you mean `{one}{known}`? It matches {counts[known]} here:", snippet(first)]
     return []
+
+
+def _like(name: str, known: Mapping[str, str], least: float) -> str | None:
+    folded = {spelt.lower(): meant for spelt, meant in known.items()}
+    near = get_close_matches(name.lower(), folded, 1, least)
+    return folded[near[0]] if near else None
+
+
+def _words(name: str) -> list[str]:
+    """`product` and `price` of `product-price`, `product_price` and `productPrice`."""
+    return [word for word in _WORD.findall(name) if len(word) > 2]
 
 
 def _near_text(pseudo: str, pool: Sequence[Element]) -> list[str]:

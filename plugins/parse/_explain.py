@@ -28,7 +28,7 @@ LONGEST = 120  # characters of a value
 
 def explain_items(rule: Any, reading: Reading) -> Explained:
     """An item rule: its records, then its fields."""
-    given = list(rule.read(reading))
+    given, failure = _read(rule, reading)
     items = [one for one in given if isinstance(one, Mapping)]
     told = Explained("items", rule.type, "", len(given), len(items), len(given))
     scopes = Scopes(reading) if rule.each is None else rule.each(reading)
@@ -38,16 +38,24 @@ def explain_items(rule: Any, reading: Reading) -> Explained:
         if not scopes.size:
             told.misses = _misses_of(_as_mapping(rule.spec["each"]), Scopes(reading), reading)
             return told
-    told.steps = [
-        f"dropped: {reason}" for reason in dict.fromkeys(one.reason for one in given if isinstance(one, Drop))
-    ]
+    dropped = dict.fromkeys(one.reason for one in given if isinstance(one, Drop))
+    told.steps = [*failure, *(f"dropped: {reason}" for reason in dropped)]
     told.parts = [explain_field(field, scopes) for field in rule.fields]
     return told
 
 
+def _read(rule: Any, reading: Reading) -> tuple[list[Any], list[str]]:
+    """What the rule gives; nothing, and why, where a field fails the page."""
+    try:
+        return list(rule.read(reading)), []
+    except ParseError as error:
+        return [], [f"the page fails: {error}"]
+
+
 def explain_follow(rule: FollowRule, reading: Reading) -> Explained:
     """A follow rule: the links that it finds, and what they carry."""
-    found = [one.url for one in rule.read(reading)]
+    links, failure = _read(rule, reading)
+    found = [one.url for one in links]
     told = Explained("follow", rule.spec.get("page") or "", asked(rule.spec), len(found), len(found), 1, found[:SHOWN])
     scopes = Scopes(reading) if rule.each is None else rule.each(reading)
     if rule.each is not None:
@@ -61,6 +69,7 @@ def explain_follow(rule: FollowRule, reading: Reading) -> Explained:
         told.misses, told.steps, told.parts = link.misses, link.steps, link.parts
     elif not found:
         told.misses = ["no further page: nothing says that there is one"]
+    told.steps = [*failure, *told.steps]
     told.parts += [explain_field(field, scopes) for field in rule.carry]
     return told
 
@@ -70,8 +79,12 @@ def explain_field(field: Field, scopes: Scopes, kind: str = "field") -> Explaine
     if field.page_wide:
         scopes = Scopes(scopes.reading)
     told = Explained(kind, field.name, asked(field.spec), records=scopes.size)
-    shares = field.raws(scopes, False)
-    values = field.values(scopes, shares)
+    try:
+        shares = field.raws(scopes, False)
+        values = field.values(scopes, shares)
+    except ParseError as error:  # of a part that fails the page
+        told.parts, told.steps = _parts(field, scopes), [f"the page fails: {error}"]
+        return told
     got = [value for value in values if value not in EMPTY]
     told.found = sum(map(len, shares))
     told.hits = len(got)

@@ -59,6 +59,22 @@ def test_explain_off_a_terminal(shop: str, inside: Command) -> None:
     assert "\x1b" not in done.stdout
 
 
+def test_a_page_that_fails_is_explained_and_one_that_is_none_is_no_bug(
+    shop: str, site: Any, inside: Command, tmp_path: Path
+) -> None:
+    config = tmp_path / "shop.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("type: decimal", "on_missing: fail"), encoding="utf-8")
+    done = inside("try", "shop.yaml", shop, "--explain")
+    assert done.returncode == 1
+    assert "  the page fails: field price has no value (on_missing: fail)" in done.stdout
+    assert "       did you mean `.price`? It matches 1 here:" in done.stdout
+    site.page("/", "GIF89a\x01\x00\x01\x00")
+    for flag, stream in (("--explain", "stdout"), ("-i", "stderr")):
+        none = inside("try", "shop.yaml", f"{site.url}/", flag, "--page", "list")
+        assert none.returncode == 1
+        assert "page failed: it calls itself text/html, but is a picture" in getattr(none, stream)
+
+
 def test_explain_one_field(shop: str, inside: Command) -> None:
     done = inside("try", "shop.yaml", shop, "--explain", "--field", "price")
     assert "price" in done.stdout

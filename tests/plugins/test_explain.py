@@ -33,6 +33,8 @@ def field(spec: Any, *, each: Any = "div.quote") -> Explained:
 
 MISSES = [
     ("small.auther", "`small.auther` matches nothing", "did you mean `.author`? It matches 2 here:"),
+    (".price", None, "did you mean `.price_color`? It matches 2 here:"),
+    (".prize", None, "did you mean `.price_color`? It matches 2 here:"),
     ("smal", "`smal` matches nothing", "did you mean `small`? It matches 2 here:"),
     ("div.tags > .tagg", "`div.tags` matches 2, `div.tags > .tagg` nothing", "did you mean `.tag`? It matches 3 here:"),
     ("div.quote > a.tag", "`div.quote` is there (the record, or around it), `div.quote > a.tag` nothing", None),
@@ -144,6 +146,19 @@ def test_the_taken_choice_is_named() -> None:
     told = field({"first_of": ["h2", "small.author", "span.text"]})
     assert [part.steps[0] for part in told.parts] == ["not taken", "taken for 2 of 2", "not taken"]
     assert told.values == ["Ann", "Bob"]
+
+
+def test_a_field_that_fails_the_page_is_explained_all_the_same() -> None:
+    fields = {"it": "small", "no": {"css": "smal", "on_missing": "fail"}}
+    follow = [{"each": "div.quote", "css": "a", "carry": {"by": {"css": "smal", "on_missing": "fail"}}}]
+    items, links = explain({"items": [{"each": "div.quote", "fields": fields}], "follow": follow})
+    assert items.steps == ["the page fails: field no has no value (on_missing: fail)"]
+    assert [part.hits for part in items.parts] == [2, 0]
+    assert "did you mean `small`? It matches 2 here:" in items.parts[1].misses
+    assert links.steps == ["the page fails: field by has no value (on_missing: fail)"]
+    [nested] = explain({"items": [{"each": "div.quote", "fields": {"it": {"fields": fields}}}]})
+    assert nested.parts[0].steps == ["the page fails: field no has no value (on_missing: fail)"]
+    assert [part.hits for part in nested.parts[0].parts] == [2, 0]
 
 
 def test_records_that_are_not_there() -> None:
