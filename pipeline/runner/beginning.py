@@ -173,6 +173,7 @@ def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
     )
     books.owed = books.pages + found.reopened
     engine = _restored(job, writer, found.number, books)
+    engine.recorder.flush()  # its books, in the transaction of its row: it may be interrupted before its first page
     writer.commit(wait=True)
     told = f"fetching {found.reopened} requests of run {last.id} again; all other pages keep their items"
     return Begun(found.number, engine, told)

@@ -115,6 +115,21 @@ def test_a_retry_that_was_killed_goes_on_by_the_same_command(shop: Any, hookline
     assert titles(tmp_path) == ALL
 
 
+@pytest.mark.parametrize("point", ["before_commit:kill@1", "after_commit:kill@1", "before_commit:kill@2"])
+@pytest.mark.parametrize("word", ["retry", "run"])
+def test_a_retry_may_be_killed_before_its_first_page_is_kept(
+    shop: Any, hookline: Any, tmp_path: Path, point: str, word: str
+) -> None:
+    shop.page("/3", "broken", status=500)
+    assert hookline("run", "shop.yaml").returncode == 0
+    restored(shop, tmp_path)
+    assert hookline("retry", "shop.yaml", env={"HOOKLINE_FAILPOINT": point}).returncode == -signal.SIGKILL
+    done = hookline(word, "shop.yaml", "--report", "report.json")
+    assert done.returncode == 0, done.stderr
+    assert titles(tmp_path) == ALL
+    assert json.loads((tmp_path / "report.json").read_text())["fates"] == {"fetched": 5}
+
+
 def test_a_killed_retry_under_other_rules_is_left_to_run(shop: Any, hookline: Any, tmp_path: Path) -> None:
     shop.page("/3", "broken", status=500)
     assert hookline("run", "shop.yaml").returncode == 0
