@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +37,8 @@ TICK: Final = 0.25  # seconds between looks at deadlines and memory
 START: Final = 60.0  # seconds that a worker may take to be set up
 STARTS: Final = 3  # workers in a row that could not be set up before the pool gives up
 GRACE: Final = 1.0  # seconds that a worker may take to end by itself
+ENDING: Final = 1.0  # seconds from the end of a worker's channel in which its death explains that
+ENDS: Final = 0.005  # seconds between looks whether it has died
 _BUFFER: Final = 256 * 1024
 _NUMBERS: Final = 2**32 - 1
 _decode_failed: Final = msgspec.msgpack.Decoder(Failed).decode
@@ -207,7 +210,7 @@ class WorkerPool:
         if size == NOT_NOW:
             return
         if size == 0:
-            self._gone(worker)
+            self._hung_up(worker, self._loop.now + ENDING)
             return
         partial = worker.frames.partial
         try:
@@ -272,6 +275,16 @@ class WorkerPool:
         """Give it no more jobs; it ends when it has done those that it has."""
         worker.retiring = True
         self.counts["recycled"] += 1
+
+    def _hung_up(self, worker: Worker, latest: float) -> None:
+        """A worker's end of the channel is closed: by its death, which is over a moment later, or by a plugin."""
+        if self._closed or worker not in self._workers:
+            return
+        if worker.leaving or worker.reason or worker.ended() or self._loop.now >= latest:
+            self._gone(worker)
+            return
+        worker.hang_up()
+        self._loop.call_later(ENDS, partial(self._hung_up, worker, latest))
 
     def _gone(self, worker: Worker) -> None:
         """A worker has ended: bury it, and see to its jobs."""

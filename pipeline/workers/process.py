@@ -151,6 +151,11 @@ class Worker:
         except OSError:  # it ended with jobs unread
             return 0
 
+    def hang_up(self) -> None:
+        """Its end of the channel is closed: give it nothing more, and hear nothing."""
+        self.retiring = True
+        self._watch(0)
+
     def _send(self, data: bytes | bytearray) -> None:
         if self._unsent:
             self._unsent.append(data)
@@ -228,7 +233,7 @@ class Worker:
         if self._sock.fileno() >= 0:
             self._watch(0)
             self._sock.close()
-            if not (self.leaving or self.reason or self._ends_soon()):
+            if not (self.leaving or self.reason or self.ended()):
                 self.reason = CLOSED
         self.kill()
         try:
@@ -238,14 +243,6 @@ class Worker:
         self.told = notes.read(self._notes)
         os.close(self._notes)
         return True
-
-    def _ends_soon(self) -> bool:
-        """The channel of a process that ends is closed a moment before it is over."""
-        for _ in range(20):
-            if self.ended():
-                return True
-            time.sleep(0.0005)
-        return False
 
     def end(self) -> str:
         """How it ended, after `bury`: `died with signal SEGV`, `ended with exit status 3`."""

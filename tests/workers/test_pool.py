@@ -49,6 +49,10 @@ def answer(setup):
             time.sleep(float(rest))
         if word == "big":
             return msgspec.msgpack.encode(PackedPage(items=b"x" * int(rest)))
+        if word == "fade":  # as a process whose memory takes long to give back, or to dump
+            os.closerange(3, 4096)
+            time.sleep(0.2)
+            os.kill(os.getpid(), int(rest))
         if word == "leave":  # programs that leave the worker's group, or its parent
             subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
             subprocess.Popen(["/bin/sh", "-c", "sleep 60 & sleep 60"])
@@ -272,6 +276,15 @@ def test_a_page_that_kills_is_tried_twice_and_then_a_fault(pool: Any, job: Any, 
     }
     # Those behind it were not done twice.
     assert len((tmp_path / "order").read_text().splitlines()) == 4
+
+
+def test_a_death_that_takes_its_time_is_told_for_what_it_is(pool: Any, job: Any) -> None:
+    one = pool(processes=1)
+    one.run([job("a")])
+    results = one.run([job("fade-9"), job("b")])
+    assert results[url("fade-9")].fault.message == "its worker died with signal KILL, twice"
+    assert results[url("b")].fault is None
+    assert one.pool.counts["died"] == 2
 
 
 def test_a_page_that_kills_once_is_done_alone_in_a_fresh_worker(pool: Any, job: Any, tmp_path: Path) -> None:
