@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from pipeline import Request
 
@@ -167,13 +167,13 @@ def _template(url: Any) -> re.Pattern[str] | None:
 
 
 def with_param(url: str, name: str, value: str) -> str:
-    """The URL with this query parameter, in its place if it is there, else at the end."""
+    """The URL with this query parameter, in its place if it is there, else at the end. Others stay as spelt."""
     parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    known = [number for number, (key, _) in enumerate(pairs) if key == name]
-    kept = [pair for number, pair in enumerate(pairs) if number not in known[1:]]
+    pairs = parts.query.split("&") if parts.query else []
+    known = [number for number, pair in enumerate(pairs) if unquote_plus(pair.partition("=")[0]) == name]
+    own = f"{quote_plus(name, safe='[]')}={quote_plus(value)}"
     if known:
-        kept[known[0]] = (name, value)
+        pairs[known[0]] = own
     else:
-        kept.append((name, value))
-    return urlunsplit(parts._replace(query=urlencode(kept)))
+        pairs.append(own)
+    return urlunsplit(parts._replace(query="&".join(pair for n, pair in enumerate(pairs) if n not in known[1:])))

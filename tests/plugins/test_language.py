@@ -300,6 +300,13 @@ ITEMS = [{"each": {"json": "items"}, "fields": {"n": {"json": "n"}}}]
         ({"number": 1, "url": "/l/{value}/"}, "/l/7/", "/l/8/"),
         ({"json": "next", "param": "cursor"}, "/l?cursor=c1", "/l?cursor=c2"),
         ({"json": "next", "url": "/l/{value}"}, "/l", "/l/c2"),
+        (
+            {"number": 1, "param": "page"},
+            "/l?q=%E4+%20b&flag&page=2&sig=a%2Bb/c",
+            "/l?q=%E4+%20b&flag&page=3&sig=a%2Bb/c",
+        ),
+        ({"number": 1, "param": "p[n]"}, "/l?p%5Bn%5D=2&p[n]=7", "/l?p[n]=8"),
+        ({"number": 1, "param": "a b"}, "/l", "/l?a+b=2"),
         ({"json": "none", "param": "cursor"}, "/l", None),
         ({"number": {"while": "a"}, "param": "page"}, "/l", None),
     ],
