@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from ._languages import DAYS, Language
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s*(?:Z|[+-]\d\d:?\d\d)?)?")
+_BASIC = re.compile(r"\d{8}T\d{4}(?:\d\d)?(?:Z|[+-]\d{4})?")  # ISO 8601 without signs, as calendars have it
 _RFC2822 = re.compile(r"(?:[A-Za-z]{3}, )?\d{1,2} [A-Za-z]{3} \d{4} \d\d:\d\d(?::\d\d)? (?:[+-]\d{4}|[A-Z]{1,4})")
 _MARKS = re.compile("[\u0300-\u036f]")
 _ORDINAL = r"(?:(?:st|nd|rd|th|er|re|e|º|ª|°)(?!\w))?"
@@ -166,6 +167,8 @@ class Dates:
     def _by_guess(self, text: str, start: datetime) -> datetime | None:
         text = " ".join(text.split())
         try:
+            if _BASIC.fullmatch(text):
+                return datetime.fromisoformat(text)
             if _ISO.fullmatch(text):
                 return datetime.fromisoformat(text.replace(",", ".").replace(" Z", "Z"))
             if _RFC2822.fullmatch(text):
