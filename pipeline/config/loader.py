@@ -19,6 +19,7 @@ from pipeline.config.effects import without_effect
 from pipeline.config.expectations import expectation_problems
 from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
 from pipeline.config.promises import check_problems
+from pipeline.config.reach import out_of_scope
 from pipeline.config.schema import Config
 from pipeline.config.substitute import Substituter
 from pipeline.errors import ConfigError, Mark, Problem
@@ -79,7 +80,7 @@ def load(
     problems += check_problems(data, lambda key_path, at: places.inside(tree, result, key_path, at), hidden)
     if problems or config is None:
         raise ConfigError([_clean(problem) for problem in sorted(problems, key=_place)])
-    notes = [*without_effect(result), *carried_notes(data, place)]
+    notes = [*without_effect(result), *carried_notes(data, place), *out_of_scope(data, place)]
     return Loaded(config, file, result, sorted(notes, key=_place))
 
 

@@ -117,5 +117,38 @@ def _why_unreached(match: str, earlier: dict[str, str]) -> tuple[str, str] | Non
     return None
 
 
+def out_of_scope(data: dict[str, Any], locate: Locate) -> Iterator[Problem]:
+    """A note for each page rule that nothing names and whose URLs `scope` keeps out."""
+    named = {str(name) for _, name in page_references(data) if name is not None}
+    for name, rule in mapping_of(data.get("pages")).items():
+        match = mapping_of(rule).get("match")
+        why = _why_out_of_scope(match, data) if isinstance(match, str) and str(name) not in named else None
+        if why and not (data.get("plugins") or data.get("parse")):
+            yield Problem(
+                locate(("pages", name), True), key_text(("pages", name)), f"no URL comes to it: {why[0]}", why[1]
+            )
+
+
+def _why_out_of_scope(match: str, data: dict[str, Any]) -> tuple[str, str] | None:
+    """Why no link comes to a rule with this match; None if one may, or a seed does, which scope does not bind."""
+    scope = mapping_of(data.get("scope"))
+    allow, deny = ([str(one) for one in list_of(scope.get(key))] for key in ("allow", "deny"))
+    if not _is_glob(match) or not (allow or deny) or _seeded(match, data):
+        return None
+    if covered(match, [one for one in deny if _is_glob(one)]):
+        return "scope.deny refuses all that it matches", "narrow scope.deny, or take the rule out"
+    if allow and all(map(_is_glob, allow)) and not meets(match, allow):
+        return "scope.allow allows nothing that it matches", "add its match to scope.allow, or take the rule out"
+    return None
+
+
+def _seeded(match: str, data: dict[str, Any]) -> bool:
+    """May a seed come to a rule with this match? Of seed files nobody knows."""
+    pattern = Pattern(match)
+    others = (seed for seed in list_of(data.get("seeds")) if isinstance(seed, dict) and "url" not in seed)
+    files = any(seed.keys() - {"sitemap", "feed", "since", "page"} for seed in others)
+    return files or "-" in list_of(data.get("seeds")) or any(pattern.matches(url) for _, url in _seed_urls(data))
+
+
 def _is_glob(match: str) -> bool:
     return match.startswith(("/", "*"))

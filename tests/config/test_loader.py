@@ -571,3 +571,31 @@ def test_a_carried_value_that_no_link_brings_is_noted(read: Write) -> None:
         "x.yaml:6:34: pages.d.items.0.fields.o.first_of.1.carry: no link carries 'x' along, so this is empty; there are: price, page_number",
     ]
     assert read("plugins: [./p.py]\n", small="name: x\n" + pages).notes == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seeds: [https://a.example/b/1]\nscope: {allow: [/c/**]}\npages: {e: {match: /b/*}}\n",  # seeds are always in scope
+        "seeds: [{file: a}]\nscope: {deny: [/b/**]}\npages: {e: {match: /b/*}}\n",
+        'seeds: ["-"]\nscope: {deny: [/b/**]}\npages: {e: {match: /b/*}}\n',
+        "seeds: [https://a.example/]\nscope: {allow: ['re:x', /c/**]}\npages: {l: {match: /}, e: {match: /b/*}}\n",
+        "seeds: [https://a.example/]\npages: {l: {match: /}, e: {match: '/b/*'}, f: {match: '/b/**'}, g: {match: 're:b'}}\n",
+        "seeds: [https://a.example/]\npages: {l: {follow: [{css: a, page: d}]}, d: {match: /c/*}}\n",
+        "seeds: [https://a.example/]\nplugins: [./p.py]\npages: {l: {}, d: {}}\n",
+    ],
+)
+def test_page_rules_that_some_url_comes_to(read: Write, text: str) -> None:
+    assert read("", small="name: x\n" + text).notes == []
+
+
+def test_page_rules_that_scope_keeps_out_are_noted(read: Write) -> None:
+    pages = "pages: {l: {match: /}, d: {match: /b/*}, e: {match: /c*}, f: {match: /b/**}}\n"
+    small = "name: x\nseeds: [https://a.example/]\nscope: {%s}\n" + pages
+    (denied,) = read("", small=small % "deny: [/b/*, 're:x']").notes
+    assert str(denied).endswith(
+        "x.yaml:4:24: pages.d: no URL comes to it: scope.deny refuses all that it matches; "
+        "narrow scope.deny, or take the rule out"
+    )
+    (outside,) = read("", small=small % "allow: [/b**]").notes
+    assert "pages.e: no URL comes to it: scope.allow allows nothing that it matches" in str(outside)
