@@ -45,8 +45,11 @@ def with_test(text: str, test: Mapping[str, Any]) -> str:
     entry = _entry(root, "tests") if isinstance(root, yaml.MappingNode) and not root.flow_style else None
     if entry is None:
         lead = "" if text.endswith("\n") or not text else "\n"
-        return _verified(f"{text}{lead}\ntests:\n{_item(test, 2)}\n", wanted)
-    value = entry[1]
+        return _verified(_edited(text, [(len(text), len(text), f"{lead}\ntests:\n{_item(test, 2)}\n")]), wanted)
+    key, value = entry
+    if wanted["tests"] == [wanted["tests"][-1]]:  # the key is there, but nothing under it
+        start, end = _behind(text, key, value)
+        return _verified(_edited(text, [(start, end, f":\n{_item(test, key.start_mark.column + 2)}")]), wanted)
     if not isinstance(value, yaml.SequenceNode) or value.flow_style or not value.value:
         raise CannotRewriteError("`tests` is not a list with one test a line")
     at = _line_end(text, _end(value.value[-1]))
@@ -72,8 +75,14 @@ def _edit(text: str, test: yaml.Node, expect: Mapping[str, Any]) -> Edit:
         margin = value.start_mark.column
         start, end = value.start_mark.index, _end(value)
         return start, _known(text, start, end), _block(expect, margin).lstrip(" ")
-    start, end = key.end_mark.index, max(_end(value), text.index(":", key.end_mark.index) + 1)
+    start, end = _behind(text, key, value)
     return start, _known(text, start, end), f":\n{_block(expect, margin)}" if expect else ": {}"
+
+
+def _behind(text: str, key: yaml.Node, value: yaml.Node) -> tuple[int, int]:
+    """From the end of a key to that of its value, which may be nothing."""
+    at: int = key.end_mark.index
+    return at, max(_end(value), text.index(":", at) + 1)
 
 
 def _edit_in_line(text: str, test: yaml.MappingNode, entry: Any, line: str) -> Edit:

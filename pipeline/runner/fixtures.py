@@ -5,6 +5,7 @@ What is there is never written over, but for the expectations of a test that som
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,8 +113,11 @@ def update(loaded: Loaded, trials: Sequence[Trial]) -> dict[int, str]:
 
 
 def _read(file: Path) -> str:
-    return file.read_bytes().decode("utf-8")
+    """The text, without a byte order mark."""
+    return file.read_bytes().decode("utf-8-sig")
 
 
 def _write(file: Path, text: str) -> None:
-    file.write_bytes(text.encode("utf-8"))
+    """Write the text, behind the byte order mark that the file has."""
+    mark = codecs.BOM_UTF8 if file.read_bytes().startswith(codecs.BOM_UTF8) else b""
+    file.write_bytes(mark + text.encode("utf-8"))

@@ -123,6 +123,17 @@ def test_a_second_page_of_one_name_is_saved_beside_the_first(shop: str, inside: 
     assert (tmp_path / "fixtures/page-2.html").read_text(encoding="utf-8") == PAGE
 
 
+def test_a_byte_order_mark_stays(shop: str, inside: Command, tmp_path: Path) -> None:
+    config = tmp_path / "shop.yaml"
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes().replace(b"\n", b"\r\n"))
+    assert "at the end of `tests:`" in inside("try", "shop.yaml", shop, "--save-fixture").stderr
+    (tmp_path / "fixtures/page.html").write_text(PAGE.replace("Dune", "Dawn"), encoding="utf-8")
+    assert inside("test", "--update", "shop.yaml").returncode == 0
+    assert config.read_bytes().startswith(b"\xef\xbb\xbf\r\nname: shop")
+    assert config.read_bytes().count(b"\n") == config.read_bytes().count(b"\r\n")
+    assert b"title: Dawn" in config.read_bytes()
+
+
 def test_tests_of_an_extended_file_are_not_replaced(shop: str, inside: Command, tmp_path: Path) -> None:
     inside("try", "shop.yaml", shop, "--save-fixture")
     (tmp_path / "more.yaml").write_text("extends: shop.yaml\nname: more\n", encoding="utf-8")

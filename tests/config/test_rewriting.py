@@ -113,7 +113,7 @@ def test_a_test_is_added(text: str) -> None:
     assert all(f"#{part.splitlines()[0]}" in new for part in text.split("#")[1:])
 
 
-@pytest.mark.parametrize("text", ["tests: [{url: u, fixture: f}]\n", "tests: []\n", "{name: x}\n"])
+@pytest.mark.parametrize("text", ["tests: [{url: u, fixture: f}]\n", "{name: x}\n"])
 def test_no_test_is_added_where_that_is_not_plain(text: str) -> None:
     with pytest.raises(CannotRewriteError):
         with_test(text, TEST)
@@ -156,3 +156,11 @@ def test_whole_decimals_and_odd_line_breaks_are_written_so_that_they_are_read() 
 def test_a_key_that_no_config_may_have_is_not_written() -> None:
     with pytest.raises(CannotRewriteError, match="a key has"):
         with_test(BLOCK, {"expect": {"book": [{"more": {"${A}": 1}}]}})
+
+
+@pytest.mark.parametrize("empty", ["tests: []   # none yet", "tests:   # none yet", "tests: null", "tests: [\n  ]"])
+def test_the_first_test_stands_under_a_key_that_has_none(empty: str) -> None:
+    text = with_test(f"name: shop\n{empty}\nchecks: [items >= 1]\n", {"url": "https://a.example/", "expect": {}})
+    assert data(text)["tests"] == [{"url": "https://a.example/", "expect": {}}]
+    assert data(text)["checks"] == ["items >= 1"]
+    assert ("# none yet" in text) is ("# none yet" in empty)
