@@ -14,6 +14,7 @@ from pipeline.crawl.cookies import parse_date
 
 MAX_DELAY = 60.0  # seconds: autothrottle goes no further (spec, section 3)
 FIRST_PAUSE = 30.0  # seconds after a first 429 that does not say how long
+LEAST_PAUSE = 1.0  # seconds after a first one that says less; without it, waits of 0 s would never add up
 MAX_PAUSE = 1800.0
 _FOREVER = 1e9  # seconds: longer is not told apart
 
@@ -77,7 +78,9 @@ class HostPause:
         """
         fresh = now >= self.until
         self._row += fresh
-        wait = asked if asked is not None else backoff(self._row, rng, base=FIRST_PAUSE, cap=MAX_PAUSE)
+        wait = backoff(self._row, rng, base=FIRST_PAUSE, cap=MAX_PAUSE) if asked is None else asked
+        if wait < LEAST_PAUSE:  # "at once", or a time that is past: those who mean it do not say it twice
+            wait = max(wait, backoff(self._row, rng, base=LEAST_PAUSE, cap=MAX_PAUSE))
         until = max(self.until, now + min(wait, _FOREVER))
         self.waited += until - max(now, self.until)
         self.until = until

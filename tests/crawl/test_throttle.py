@@ -124,6 +124,17 @@ def test_without_a_number_pauses_double_until_an_answer() -> None:
     assert pause.until == now + 30
 
 
+@pytest.mark.parametrize("asked", [0.0, 0.001])
+def test_waits_of_nothing_add_up_too(asked: float) -> None:
+    """A host that says 429 with Retry-After 0 for ever is neither hammered nor asked for ever."""
+    pause = HostPause(600)
+    waits, now = [], 0.0
+    while pause.refuse(now, asked, middle):
+        waits.append(pause.until - now)
+        now = pause.until
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256] and pause.deferred
+
+
 @given(st.lists(st.tuples(st.floats(0, 500), st.none() | st.floats(0, 1e6), st.booleans()), max_size=30), st.integers())
 def test_a_pause_never_shrinks_and_never_hides_a_wait(steps: list[tuple[float, float | None, bool]], seed: int) -> None:
     pause, now, rng = HostPause(600), 0.0, Random(seed).random
