@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline import OptionError, Selector, SelectorError
 
+from ._backtracking import slow_because
 from ._composite import FirstOf, Join, Objects, each_within
 from ._field import Chain, Field, Regex
 from ._json import compile_json
@@ -89,6 +90,8 @@ class Compiler:
         except (re.error, OverflowError, RecursionError) as error:
             self.refuse(at, f"regex {parts['pattern']!r}: {error}")
             return None
+        if why := slow_because(pattern):
+            self.notes.append((at, f"regex {pattern.pattern!r} may take for ever on a text that does not match: {why}"))
         group = parts.get("group", 1 if pattern.groups else 0)
         group = int(group) if str(group).isdecimal() else group  # text, where the YAML has a number
         known = [*range(pattern.groups + 1), *pattern.groupindex]

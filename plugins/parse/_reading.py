@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from pipeline import Element, Page, Selector
+from pipeline import Element, Page, ParseError, Selector
 
 from . import _structured
 
@@ -29,10 +29,17 @@ class Reading:
 
     @cached_property
     def documents(self) -> list[Any]:
-        """The JSON of the page: its body, or that of each `script[type$=json]`."""
-        if self.page.kind == "json":
-            return _read_all([self.page.text])
-        return self.scripts(None)
+        """The JSON of the page: its body, or that of each `script[type$=json]`. Raises ParseError for a broken body."""
+        if self.page.kind != "json":
+            return self.scripts(None)
+        if not self.page.body.strip():
+            return []
+        try:
+            return [json.loads(self.page.text, strict=False)]
+        except RecursionError:
+            raise ParseError("the page's JSON is nested too deep") from None
+        except ValueError as error:
+            raise ParseError(f"the page is said to be JSON, and cannot be read as that: {error}") from None
 
     def scripts(self, element: Element | None) -> list[Any]:
         """What the JSON scripts of the page, or within an element, hold; broken ones are left out."""

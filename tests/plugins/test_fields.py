@@ -264,3 +264,22 @@ def test_reading_never_raises(text: str) -> None:
     read_float(text)
     read_bool(text)
     assert read_int("9" * 5000) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"v":', "cannot be read as that"),
+        ("<h1>500</h1>", "cannot be read as that"),
+        ('{"v":' + "[" * 100_000, "nested too deep"),
+        ('{"v":' + "9" * 5000 + "}", "cannot be read as that"),
+    ],
+)
+def test_a_page_that_is_said_to_be_json_and_is_none_fails(body: str, said: str) -> None:
+    """Nothing of it would be known otherwise: it would be a page without items."""
+    rule = {"items": [{"type": "t", "fields": {"f": {"json": "v"}}}]}
+    broken = Page("http://x.example/p", 200, [("Content-Type", "application/json")], body.encode(), rule="r")
+    with pytest.raises(ParseError, match=said):
+        list(Fields({"r": rule}).parse(broken))
+    empty = Page("http://x.example/p", 200, [("Content-Type", "application/json")], b" \n", rule="r")
+    assert list(Fields({"r": rule}).parse(empty)) == []
