@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ from pipeline.state.database import reading
 from pipeline.state.runs import RunRow, find, history, ids
 
 MOST_PROBLEMS = 20
+MOST_HOSTS = 20
+USUAL = {"fetched", "not_modified", "not_due", "redirected"}  # fates of which nothing is to be said
 FIELDS = ("FIELD", "COVERAGE", "VALUES", "MEAN LENGTH", "FROM", "TO")
 
 
@@ -34,8 +37,9 @@ FIELDS = ("FIELD", "COVERAGE", "VALUES", "MEAN LENGTH", "FROM", "TO")
 def report(config: Path, run: str | None, overrides: tuple[str, ...], form: str) -> None:
     """Print the report of RUN, an id or the beginning of one; without it, that of the last run that has ended.
 
-    Requests by fate, items, checks and what was expected of them, drift, fields, problems. Exit code 0, also where
-    there is no run yet; 2 for a run that is not there or has no report; 5 if the state cannot be read.
+    Requests by fate, items, checks and what was expected of them, drift, fields, hosts, what held them up, what was
+    refused by which rule, problems. Exit code 0, also where there is no run yet; 2 for a run that is not there or has
+    no report; 5 if the state cannot be read.
     """
     loaded = load(config, overrides=parse_overrides(overrides))
     row = _row(loaded, run)
@@ -80,14 +84,45 @@ def _lines(summary: Summary, row: RunRow) -> Iterator[str]:
     yield from _section("drift", [one.message for one in summary.drift])
     for kind, fields in summary.fields.items():
         yield from _section(f"fields of {kind}", table([FIELDS, *_fields(fields, items.by_type.get(kind, 0))], (0, 2)))
-    problems = [f"{one.fate} {one.url}: {one.detail}" for one in summary.problems]
-    more = [f"... and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
-    yield from _section("problems", [*problems[:MOST_PROBLEMS], *more])
+    yield from _manners(summary)
+    refused = bool(summary.refused)  # reports of before had these among the problems only
+    problems = [one for one in summary.problems if not (refused and one.fate.startswith("rejected:"))]
+    yield from _section("problems", _first([f"{one.fate} {one.url}: {one.detail}" for one in problems], MOST_PROBLEMS))
     errors = [f"{n} x {name}: {what}" for name, cost in summary.plugins.items() for what, n in cost.errors.items()]
     yield from _section("plugins", errors)
     yield from _section("errors", summary.errors)
     yield from _section("notes", summary.notes)
     yield from _section("outputs", summary.outputs if summary.published else [])
+
+
+def _manners(summary: Summary) -> Iterator[str]:
+    """How the crawl went by host and by rule: sitemaps and feeds, what was refused and why, what held hosts up."""
+    lists = [f"{count} {fate}" for fate, count in summary.sources.fates.items()]
+    in_part = [f"{summary.sources.incomplete} read in part"] if summary.sources.incomplete else []
+    yield from _section("sitemaps and feeds", [*lists, *in_part])
+    if len(summary.hosts) > 1:
+        # Those of which something went wrong first: most of many hosts are alike.
+        hosts = sorted(summary.hosts.items(), key=lambda one: (set(one[1]) <= USUAL, one[0]))
+        told = [
+            f"{host or 'no host'}: {', '.join(f'{count} {fate}' for fate, count in fates.items())}"
+            for host, fates in hosts
+        ]
+        yield from _section("hosts", _first(told, MOST_HOSTS))
+    waits = [
+        f"{host or 'all hosts'}: {words}{f' ({times} times)' if times > 1 else ''}"
+        for host, told in summary.throttled.items()
+        for words, times in told.items()
+    ]
+    yield from _section("held up", _first(waits, MOST_HOSTS))
+    rules = [
+        f"{one.requests} {one.fate}: {one.rule}{f'; one is {one.url}' if one.url else ''}" for one in summary.refused
+    ]
+    why = [f"why one of them: hookline why {shlex.quote(summary.config)} URL"] if rules else []
+    yield from _section("refused", [*_first(rules, MOST_PROBLEMS), *why])
+
+
+def _first(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[:most], f"... and {len(lines) - most} more"]
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:

@@ -80,9 +80,11 @@ def _of_request(known: Known, told: Why) -> Iterator[str]:
         yield from _row("leads to", known.redirected_to)
     yield from _rows("way", list(_way(known)))
     rule = request.rule or "none"
+    if request.source:
+        yield from _row("read as", "robots.txt, for its sitemaps" if request.source == "robots" else request.source)
     yield from _row("rule", f"{rule}, {request.method}, depth {request.depth}{_carried(request)}")
     if request.attempts and not (request.fate or "").startswith("rejected:"):
-        items = "" if request.items is None else f"; {request.items} items"
+        items = "" if request.items is None else f"; {request.items} item{'' if request.items == 1 else 's'}"
         yield from _row("attempts", f"{request.attempts}{items}")
     yield from _row("to do", known.advice)
 
@@ -104,7 +106,7 @@ def _how(steps: list[Step], number: int) -> str:
     before = steps[number - 1] if number else None
     if before is not None and before.target == step.id and before.fate == "redirected":
         return "redirected to"
-    return "linked"
+    return "named there" if before is not None and before.source else "linked"
 
 
 def _status(step: Step) -> str:

@@ -150,7 +150,7 @@ class Frontier:
         self._queue(entry)
 
     def _queue(self, entry: Entry) -> None:
-        host = entry.host = self._host(host_of(entry.request.url))
+        host = entry.host = self.host(host_of(entry.request.url))
         if host.closed is not None:
             fate, entry.detail = host.closed
             self._end(entry, fate)
@@ -159,7 +159,8 @@ class Frontier:
         self._windows.place(host, entry)
         self._schedule.add(host)
 
-    def _host(self, name: str) -> HostQueue:
+    def host(self, name: str) -> HostQueue:
+        """The queue of a host, made when it is first heard of."""
         host = self.hosts.get(name)
         if host is None:
             host = self.hosts[name] = HostQueue(name, self._politeness(name))
@@ -326,13 +327,13 @@ class Frontier:
             self._depths.lower(number, shorter)
             request.depth = depth = self._depths[number]
             self._depths.shorter.append((number, depth))  # for the links met since the question
-            held = self._active.get(number) or self._host(name).find(number)
+            held = self._active.get(number) or self.host(name).find(number)
             if held is not None:
                 self._come_nearer(held, depth)
             elif not self._depths.is_over(number):
                 entry = Entry(number, request, mark, self._rank(request, number))
                 if fate is None or self._depths.waits_again(number):
-                    self._move_on_disk(self._host(name), entry, attempts)
+                    self._move_on_disk(self.host(name), entry, attempts)
                 elif fate == "rejected:depth":
                     self._reopen(entry)
 
@@ -380,7 +381,7 @@ class Frontier:
             self._depths.restore(last_id, depths)
         self.fates.update(fates)
         self.per_limit.update(per_limit)
-        hosts = [(self._host(name), number) for name, number in waiting if number]
+        hosts = [(self.host(name), number) for name, number in waiting if number]
         for host, number in hosts:
             self.pending += number
             self._windows.expect(host, number)

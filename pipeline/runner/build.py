@@ -195,13 +195,14 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         adopted=books.adopted,
     )
     job.traps.counts = books.similar
+    manners = make_manners(config.fetch, job.frontier, random, books.tell_host)
     job.engine = Engine(
         loop=job.network.loop,
         fetcher=job.network.fetcher,
         frontier=job.frontier,
-        robots=make_robots(config, retry, random, recorder),
+        robots=make_robots(config, retry, random, recorder, manners.free_at),
         sources=Sources(job.frontier, books, job.published),
-        manners=make_manners(config.fetch, job.frontier, random, books.tell_host),
+        manners=manners,
         breakers=make_breakers(config.fetch, job.frontier, job.network.resolver, books.tell_host),
         credentials=job.credentials,
         redirector=redirector,
@@ -219,10 +220,14 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
     return job.engine
 
 
-def make_robots(config: Config, retry: RetryPolicy, random: Random, recorder: Recorder) -> RobotsGate:
+def make_robots(
+    config: Config, retry: RetryPolicy, random: Random, recorder: Recorder, free_at: Callable[[str], float]
+) -> RobotsGate:
     """`fetch.robots`"""
     agent, rules = user_agent(config.fetch), robots_rules(config.fetch)
-    return RobotsGate(rules, agent=agent, retry=retry, rng=random.random, wall=time.time, memory=recorder)
+    return RobotsGate(
+        rules, agent=agent, retry=retry, rng=random.random, wall=time.time, memory=recorder, free_at=free_at
+    )
 
 
 def make_revisits(  # noqa: PLR0917 - what `make_engine` has in hand

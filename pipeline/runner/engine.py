@@ -196,8 +196,7 @@ class Engine:
                 self.robots.take(outcome, self.loop.now)
             else:
                 self._take_outcome(flight, outcome)
-        while self.robots.delays:
-            self._manners.slow_down(*self.robots.delays.popleft())
+        self._manners.took_robots(self.robots.delays, self.robots.pauses, self.loop.now)
         while self.robots.released:
             self.frontier.put_back(self.robots.released.popleft(), self.loop.now)
 

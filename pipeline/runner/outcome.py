@@ -54,7 +54,7 @@ def page_fate(result: PackedPage | PageResult) -> tuple[str, str]:
     """(fate, detail) of a page that was fetched and parsed (spec, sections 3 and 4)."""
     if result.fault is not None:
         fault = result.fault
-        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}".lstrip(".")
+        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}" if fault.plugin else fault.message
     if result.verdict == "soft_404":
         return "gone", "soft 404"
     if result.verdict in ("blocked", "login"):

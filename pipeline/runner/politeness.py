@@ -5,6 +5,7 @@ The logic is that of `crawl.throttle`; here it is kept per host and told to the 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -79,11 +80,29 @@ class HostManners:
         self._frontier.pause(host.name, pause.until)
         return Advice.ASK_AGAIN
 
-    def asked_beside(self, name: str, now: float) -> None:
-        """A host was asked for something that is no page (robots.txt): that counts in its rate as well."""
+    def free_at(self, name: str) -> float:
+        """The first moment at which a host may be asked, as far as its delay and its pauses go."""
         host = self._frontier.hosts.get(name)
-        if host is not None:
-            self._frontier.pause(name, now + host.politeness.delay)
+        return 0.0 if host is None else host.not_before
+
+    def asked_beside(self, name: str, now: float) -> None:
+        """A host was asked for something that is no page (robots.txt): that counts in its rate as well, even if no page
+        of it was ever met.
+        """
+        self._frontier.pause(name, now + self._frontier.host(name).politeness.delay)
+
+    def took_robots(self, delays: deque[tuple[str, float]], pauses: deque[tuple[str, int, float]], now: float) -> None:
+        """Take what the gate has learnt: (host, its Crawl-delay), (host, status, seconds for which it wants quiet)."""
+        while pauses:
+            self.quiet(*pauses.popleft(), now)
+        while delays:
+            self.slow_down(*delays.popleft())
+
+    def quiet(self, name: str, status: int, seconds: float, now: float) -> None:
+        """A host asked for quiet when it was asked for something that is no page: its pages wait as well."""
+        if self._max_wait is not None:
+            self._frontier.pause(name, now + seconds)
+            self._tell(name, f"HTTP {status} with Retry-After {seconds:g} s for robots.txt: paused")
 
     def slow_down(self, name: str, delay: float) -> None:
         """A host asked for this delay between requests (Crawl-delay): never less from now on."""

@@ -19,6 +19,7 @@ from pipeline.state.writer import Writer
 
 MOST_NOTES = 5  # sitemaps that are told one by one
 MOST_RULES = 100  # rules whose refusals are told one by one
+OTHER_RULES = "other rules"
 MOST_PROBLEMS = 200  # URLs that are told one by one; the counts are always whole
 
 
@@ -52,12 +53,20 @@ def fill(summary: Summary, engine: Engine, writer: Writer) -> None:
     except StateError:  # told elsewhere: it is why the run ended
         return
     summary.problems = [UrlProblem(*problem) for problem in found]
-    summary.refused = [RefusalCount(*one) for one in rules]
+    summary.refused = _refused(rules, engine)
     summary.notes.extend(engine.robots.notes)
     summary.notes.extend(f"{url} was read in part only, {why}; nothing goes for not being met" for url, why in in_part)
     for host, number in refused:
         urls = "a URL" if number == 1 else f"{number} URLs"
         summary.notes.append(f"robots.txt of {host} now refuses {urls} that the last published result has")
+
+
+def _refused(rules: list[tuple[str, str, int, str]], engine: Engine) -> list[RefusalCount]:
+    """All refusals by rule; those of the rarest rules in one sum."""
+    counts = [RefusalCount(*one) for one in rules]
+    total = sum(number for fate, number in engine.frontier.fates.items() if fate.startswith("rejected:"))
+    rest = total - sum(one.requests for one in counts)
+    return [*counts, RefusalCount("rejected", OTHER_RULES, rest, "")] if rest > 0 else counts
 
 
 def _split(summary: Summary, engine: Engine, writer: Writer) -> None:

@@ -33,13 +33,13 @@ from pipeline.crawl.redirect import redirect
 from pipeline.crawl.robots import Robots
 from pipeline.crawl.robots_shelf import Shelf
 from pipeline.crawl.scope import Refusal
-from pipeline.crawl.throttle import retry_after
+from pipeline.crawl.throttle import asks_for_quiet, retry_after
 from pipeline.errors import FetchError, PolicyError
 from pipeline.fetch.content import Decoder, content_codings
 from pipeline.model import Failure, Request, Response
 from pipeline.runner.outcome import Next, RetryPolicy, decide
 from pipeline.state.robots import Copy
-from pipeline.url import Origin, origin_of
+from pipeline.url import Origin, host_of, origin_of
 
 MOST_TEXT = 512 * 1024  # bytes of a robots.txt that are read; RFC 9309 asks for 500 KiB at least
 MOST_DECODED = 32 * MOST_TEXT  # what one KiB of a packed file may swell to before it counts as broken
@@ -67,7 +67,7 @@ class State(Enum):
 class _Origin:
     """An origin of which nothing is known yet, and the entries that wait for that."""
 
-    __slots__ = ("attempts", "copy", "held", "hops", "name")
+    __slots__ = ("attempts", "copy", "has_turn", "held", "hops", "name")
 
     def __init__(self, origin: Origin) -> None:
         self.name = origin
@@ -75,6 +75,7 @@ class _Origin:
         self.held: list[Entry] = []
         self.attempts = 0
         self.hops = 0
+        self.has_turn = True  # the first request takes the turn of the page that was held for it
 
     @property
     def root(self) -> str:
@@ -97,6 +98,7 @@ class Memory(Protocol):
 class RobotsGate:
     """Decides for every page whether robots.txt allows it, fetching robots.txt first. `agent` is the User-Agent, `wall`
     a clock of seconds since 1970; without `memory` no copies are kept. `notes` say which copies had to be used.
+    `free_at` says when a host may be asked next: what is asked again, or elsewhere, waits its turn as pages do.
     """
 
     def __init__(
@@ -108,8 +110,10 @@ class RobotsGate:
         rng: Callable[[], float],
         wall: Callable[[], float] = lambda: 0.0,
         memory: Memory | None = None,
+        free_at: Callable[[str], float] = lambda host: 0.0,
     ) -> None:
         self._rules = rules
+        self._free_at = free_at
         self._agent = agent
         self._shelf = Shelf(agent)
         self._retry = retry
@@ -123,6 +127,7 @@ class RobotsGate:
         self._tie = count()
         self.released: deque[Entry] = deque()
         self.delays: deque[tuple[str, float]] = deque()  # (host, its Crawl-delay in seconds) as they become known
+        self.pauses: deque[tuple[str, int, float]] = deque()  # (host, status, seconds for which it asks for quiet)
         self.requests = 0
 
     @property
@@ -172,13 +177,18 @@ class RobotsGate:
 
     def next(self, now: float) -> Request | None:
         """A robots.txt to ask for now, or None."""
-        if not self._due or self._due[0][0] > now:
-            return None
-        _, _, origin, request = heappop(self._due)
-        origin.attempts += 1
-        self.requests += 1
-        self._asked[id(request)] = origin, request
-        return request
+        while self._due and self._due[0][0] <= now:
+            _, _, origin, request = heappop(self._due)
+            free = 0.0 if origin.has_turn else self._free_at(host_of(request.url))
+            if free > now:
+                self._ask(origin, request, free)
+                continue
+            origin.has_turn = False
+            origin.attempts += 1
+            self.requests += 1
+            self._asked[id(request)] = origin, request
+            return request
+        return None
 
     def next_time(self) -> float | None:
         """When `next` will have something; None if nothing is due."""
@@ -201,8 +211,10 @@ class RobotsGate:
             self._keep(origin, origin.copy._replace(checked=int(self._wall())))
             self._settle(origin, rules=Robots(origin.copy.text))
         elif outcome.status >= 500 or outcome.status == 429:
-            asked = retry_after(outcome.header("retry-after"), self._wall()) or 0.0
-            self._deny_later(origin, request, f"HTTP {outcome.status}", now, asked)
+            asked = retry_after(outcome.header("retry-after"), self._wall())
+            if asked is not None and asks_for_quiet(outcome.status, asked):
+                self.pauses.append((host_of(request.url), outcome.status, asked))
+            self._deny_later(origin, request, f"HTTP {outcome.status}", now, asked or 0.0)
         else:
             self._keep(origin, None)
             self._settle(origin)

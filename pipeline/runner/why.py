@@ -20,8 +20,9 @@ from pipeline.runner.fetching import politeness, user_agent
 from pipeline.stages.links import RuleBook
 from pipeline.state import robots, runs, trace
 from pipeline.state.database import Database
+from pipeline.state.runs import RunRow
 from pipeline.state.trace import Step
-from pipeline.url import gate, host_of, normalise, origin_of, path_of, shown
+from pipeline.url import gate, host_of, normalise, origin_of, path_of, shown, split
 
 NEAREST = 3  # known URLs that are told of an unknown one
 ALIKE = 0.5  # from which likeness on
@@ -81,7 +82,7 @@ def explain(loaded: Loaded, asked: str, db: Database | None) -> Why:
         rules=rules,
         throttled=told.get(host_of(url), {}),
         nearest=[shown(one) for one in near],
-        advice="" if steps else _unknown(rules, last is not None, near, config),
+        advice="" if steps else _unknown(rules, last, near, config),
     )
 
 
@@ -154,7 +155,11 @@ def _known(db: Database | None, step: Step, config: str) -> Known:
 def _nearest(db: Database, url: str) -> list[str]:
     """The most alike of the known URLs; those that share most of their beginning are compared in full."""
     found = trace.nearest(db, host_of(url), lambda other: _shared(url, other), 200)
-    rated = [(SequenceMatcher(None, url, other).ratio(), other) for other in found]
+    here, target = host_of(url), split(url)[2]
+    rated = [  # of one host only what differs is compared: else all its URLs would be alike
+        (SequenceMatcher(None, *((target, split(other)[2]) if host_of(other) == here else (url, other))).ratio(), other)
+        for other in found
+    ]
     return [other for ratio, other in sorted(rated, reverse=True)[:NEAREST] if ratio >= ALIKE]
 
 
@@ -166,13 +171,16 @@ def _shared(url: str, other: str) -> float:
     return (head + tail) / max(len(url), len(other))
 
 
-def _unknown(rules: list[Rule], has_run: bool, near: list[str], config: str) -> str:
+def _unknown(rules: list[Rule], last: RunRow | None, near: list[str], config: str) -> str:
     refused = next((rule for rule in rules if not rule.passes), None)
     if refused is not None:
         return _ADVICE.get(refused.key, f"change {refused.key}") + ", then run again"
-    if not has_run:
+    if last is None:
         return f"there was no run yet: hookline run {config}"
     hint = "; a URL very like it was met, see above" if near else ""
+    if unfollowed := last.counts.get("nofollow", 0):
+        many = "a link was" if unfollowed == 1 else f"{unfollowed} links were"
+        hint += f"; {many} left out because pages ask not to follow them (nofollow)"
     return f"no page of the last run links to it where a follow rule looks: write it under seeds, or add a follow{hint}"
 
 
@@ -209,6 +217,8 @@ _BY_FATE = {
     "deferred:host_down": "nothing: it comes first in the next run; how long a host is waited for: fetch.breaker",
 }
 
+_OF_LIST = "see what the server sends there: hookline fetch {url}; is it the address of a sitemap or feed?"
+
 
 def advice_for(step: Step, config: str) -> str:
     """What to change if the fate of a request should be another."""
@@ -217,6 +227,8 @@ def advice_for(step: Step, config: str) -> str:
     named, _, _ = step.detail.partition(":")
     words = step.detail if step.detail in _ADVICE else named.partition(" ")[0] if "limits." in named else named
     text = _ADVICE.get(words) if step.fate.startswith("rejected:") else None
+    if step.source and step.fate.startswith("failed:"):
+        text = _OF_LIST
     text = text or _BY_FATE.get(step.fate)
     if text is None:
         text = "hookline fetch --head {url} shows what the server says; hookline retry {config} asks again"

@@ -171,7 +171,7 @@ def read_source(job: PageJob, source: Source, book: RuleBook) -> PageResult:
         listing = sources.read(source, job.url, job.headers, job.body)
     except (FetchError, ParseError) as error:
         fate = error.fate if isinstance(error, FetchError) else "failed:parse"
-        return PageResult(fault=Fault("", "", describe(error), fate=fate))
+        return PageResult(fault=Fault("", "", str(error) or describe(error), fate=fate))  # a list's fault, no plugin's
     links = PageLinks(book, job.url)
     links.enter(sources.requests(listing, source, job.rule), result)
     result.bad_links += listing.without

@@ -18,13 +18,16 @@ from pipeline.state.more import request_of
 MOST_STEPS: Final = 1000  # of a way; a calendar's may be endless
 
 _COLUMNS: Final = (
-    "r.id, r.url, r.rule, r.fate, r.detail, r.status, r.attempts, r.depth, r.seed, r.parent, r.target, r.more, "
+    "r.id, r.url, r.rule, r.fate, r.detail, r.status, r.attempts, r.depth, r.seed, r.source, "
+    "r.parent, r.target, r.more, "
     "(SELECT count FROM page WHERE page.mark = r.mark ORDER BY run DESC LIMIT 1)"
 )
 
 
 class Step(msgspec.Struct):
-    """One request of the last run. `parent` and `target` are ids, `items` those that the page last gave."""
+    """One request of the last run. `parent` and `target` are ids, `items` those that the page last gave; `source` is
+    `sitemap`, `feed` or `robots` of a list of URLs.
+    """
 
     id: int
     url: str
@@ -35,6 +38,7 @@ class Step(msgspec.Struct):
     attempts: int
     depth: int
     seed: bool
+    source: str | None
     parent: int | None
     target: int | None
     method: str
@@ -77,7 +81,7 @@ def _urls(db: sqlite3.Connection, host: str | None) -> sqlite3.Cursor:
 
 def _step(row: tuple[Any, ...]) -> Step:
     *known, parent, target, more, items = row
-    number, url, rule, fate, detail, status, attempts, depth, seed = known
+    number, url, rule, fate, detail, status, attempts, depth, seed, source = known
     request = request_of(url, rule, depth, bool(seed), more)
     return Step(
         number,
@@ -89,6 +93,7 @@ def _step(row: tuple[Any, ...]) -> Step:
         attempts,
         depth,
         bool(seed),
+        source,
         parent,
         target,
         request.method,

@@ -91,13 +91,15 @@ def test_no_window_has_more_requests_than_the_host_allowed(site: Any, tmp_path: 
     assert found["fates"] == {"fetched": 9}
     assert found["throttled"]["127.0.0.1"] == {
         "Crawl-delay of 0.08 s": 1,
+        "HTTP 429 with Retry-After 0.5 s for robots.txt: paused": 1,
         "HTTP 429 with Retry-After 0.4 s: paused": 1,
         "HTTP 503 with Retry-After 0.3 s: paused": 2,
     }
     pages = [now for now, path in times if path != "/robots.txt"]
     gaps = [after - before for before, after in pairwise(pages)]
     assert min(gaps) >= 0.08 - 0.01, "Crawl-delay, between any two requests"
-    assert pages[0] - max(now for now, path in times if path == "/robots.txt") >= 0.05 - 0.01, "robots.txt counts"
+    everything = [after - before for (before, _), (after, _) in pairwise(times)]
+    assert min(everything) >= 0.05 - 0.01, "robots.txt counts, each time that it is asked for"
     for begin, until in quiet:
         assert not [now for now, _ in times if begin < now < until - 0.01], "nothing while the host asked for quiet"
 
@@ -214,6 +216,33 @@ def test_why_tells_of_robots_and_of_urls_never_met(site: Any, hookline: Any, tmp
     screen = hookline("why", config.name, f"{site.url}/basket").stdout.splitlines()
     assert max(map(len, screen)) <= 80 and any(line.startswith("  NO    scope.deny") for line in screen)
     assert hookline("why", config.name, "no url").returncode == 2
+
+
+def test_the_report_tells_people_of_hosts_waits_and_refusals_and_loses_none(
+    site: Any, hookline: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runner.report.MOST_RULES", 2)
+    site.page("/robots.txt", "User-agent: *\n" + "".join(f"Disallow: /no/{n}\n" for n in range(5)))
+    site.page("/", links("/busy", "http://elsewhere.example/", *(f"/no/{n % 5}/{n}" for n in range(7))))
+    site.pages["/busy"] = [(429, {"Retry-After": "0"}, ""), (200, {"Content-Type": "text/html"}, "<h1>x</h1>")]
+    path = write(tmp_path, f"{site.url}/")
+    found = report(path)
+    assert sum(one["requests"] for one in found["refused"]) == 8
+    assert found["refused"][-1] == {"fate": "rejected", "rule": "other rules", "requests": 4, "url": ""}
+    shown = hookline("report", path.name).stdout
+    robots = f"2 rejected:robots: {site.url}/robots.txt line 2: Disallow: /no/0; one is {site.url}/no/0/0"
+    for line in (
+        "hosts:",
+        "  127.0.0.1: 2 fetched, 7 rejected:robots",
+        "  elsewhere.example: 1 rejected:scope",
+        "held up:",
+        "  127.0.0.1: HTTP 429 with Retry-After 0 s: paused",
+        "refused:",
+        f"  {robots}",
+        "  4 rejected: other rules",
+    ):
+        assert line in shown.splitlines()
+    assert "problems:" not in shown, "they are told by rule"
 
 
 def test_every_refusal_has_its_rule_in_the_report(site: Any, tmp_path: Path) -> None:

@@ -122,19 +122,26 @@ def test_pages_are_counted_without_sitemaps(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "fate"),
+    ("answer", "says"),
     [
-        ((404, {}, "no"), "gone"),
-        ((503, {}, "no"), "failed:http_503"),
-        ((200, {}, "<!doctype html><html><h1>hello"), "failed:parse"),
-        ((200, {}, "<!DOCTYPE x [<!ENTITY a 'b'>]><urlset/>"), "failed:parse"),
+        ((404, {}, "no"), "gone: HTTP 404"),
+        ((503, {}, "no"), "failed:http_503: HTTP 503"),
+        (
+            (200, {}, "<!doctype html><html><h1>hello"),
+            "failed:parse: neither a sitemap nor a feed: it is an HTML page",
+        ),
+        (
+            (200, {}, "<!DOCTYPE x [<!ENTITY a 'b'>]><urlset/>"),
+            "failed:parse: the document declares entities in a DTD, which are not read",
+        ),
     ],
 )
-def test_a_source_that_cannot_be_read_is_a_seed_that_failed(shop: Shop, answer: Any, fate: str) -> None:
+def test_a_source_that_cannot_be_read_is_a_seed_that_failed(shop: Shop, answer: Any, says: str) -> None:
     shop.site.pages["/s.xml"] = answer
     report = shop.config("{{sitemap: '{url}/s.xml'}}").run()
-    assert report["exit_code"] == 4 and report["sources"]["fates"] == {fate: 1} and report["fates"] == {}
-    assert report["problems"][0]["fate"] == fate
+    problem = report["problems"][0]
+    assert f"{problem['fate']}: {problem['detail']}" == says
+    assert report["exit_code"] == 4 and report["sources"]["fates"] == {problem["fate"]: 1} and report["fates"] == {}
 
 
 def test_a_sitemap_that_redirects_is_one_still(shop: Shop) -> None:

@@ -113,6 +113,42 @@ def test_a_retry_of_robots_txt_waits() -> None:
     assert robots.next(11.0) is not None
 
 
+def test_only_the_first_robots_txt_has_a_turn_others_wait_for_that_of_their_host() -> None:
+    free = {"a": 12.5, "b": 20.0}
+    robots = RobotsGate(RobotsRules(), agent="hookline/1", retry=RETRY, rng=half, free_at=free.__getitem__)
+    robots.hold(started(new_frontier(), "http://a/x"), 10.0)
+    request = robots.next(10.0)
+    assert request is not None, "the first one takes the turn of the page"
+    robots.take(answer(request, 503), 10.0)
+    assert (robots.next(11.0), robots.next_time()) == (None, 12.5)
+    request = robots.next(12.5)
+    assert request is not None
+    robots.take(answer(request, 301, Location="http://b/robots.txt"), 12.6)
+    assert (robots.next(12.6), robots.next_time(), robots.requests) == (None, 20.0, 2)
+    assert robots.next(20.0) is not None
+
+
+def test_who_asks_for_quiet_at_robots_txt_is_asked_for_no_page_either() -> None:
+    robots, frontier = gate(), new_frontier()
+    entry = started(frontier, "http://a/x")
+    robots.hold(entry, 0.0)
+    request = robots.next(0.0)
+    assert request is not None
+    robots.take(answer(request, 429, Retry_After="90"), 0.0)
+    told: list[tuple[str, str]] = []
+    manners = HostManners(
+        frontier,
+        max_wait=600.0,
+        throttled=lambda host: False,
+        wall=lambda: 0.0,
+        rng=half,
+        tell=lambda host, words: told.append((host, words)),
+    )
+    manners.took_robots(robots.delays, robots.pauses, 0.0)
+    assert manners.free_at("a") == 90.0 and not robots.pauses
+    assert told == [("a", "HTTP 429 with Retry-After 90 s for robots.txt: paused")]
+
+
 @pytest.mark.parametrize(("delay", "most", "told"), [("5", 60.0, [("a", 5.0)]), ("5", None, []), ("61", 60.0, [])])
 def test_crawl_delay(delay: str, most: float | None, told: list[tuple[str, float]]) -> None:
     robots = gate(most=most)
