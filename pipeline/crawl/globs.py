@@ -82,7 +82,7 @@ def _walk(text: str, others: Sequence[str], *, lost: bool) -> Iterator[tuple[_Gl
 
     Where there are too many, the last one is made up, so that nothing is taken for certain.
     """
-    own, rest = _Glob(text), [_Glob(other) for other in others]
+    own, rest = _Glob(text), [_Glob(other) for other in others if may_meet(text, other)]
     signs = sorted({"/", "?", _OTHER, *(step.sign for one in (own, *rest) for step in one.steps if step.sign)})
     begin = frozenset((number, spot) for number, one in enumerate(rest) for spot in one.reached(0))
     first = [(place, _next(rest, begin, "/")) for start in own.reached(0) for place in own.after(start, "/")]
@@ -99,6 +99,12 @@ def _walk(text: str, others: Sequence[str], *, lost: bool) -> Iterator[tuple[_Gl
         if len(seen) > _MOST_STATES:
             yield own, rest, own.end, frozenset((number, one.end) for number, one in enumerate(rest) if not lost)
             return
+
+
+def may_meet(one: str, two: str) -> bool:
+    """Do the globs begin alike, up to their first wildcards? Quick; others neither cover each other nor meet."""
+    first, second = (quote(text.partition("*")[0], safe=_PRINTABLE) for text in (one, two))
+    return first.startswith(second) or second.startswith(first)
 
 
 def _next(rest: Sequence[_Glob], spots: _Spots, sign: str) -> _Spots:
