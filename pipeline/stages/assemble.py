@@ -251,9 +251,13 @@ class Assembly:
 
     def _unknown(self, section: str, use: Use, kind: str) -> None:
         known = [name for one, name in self._components if one == kind]
-        known += [one.source.name for one in self._listed] + self._catalogue.known(kind)
+        listed = [one.source.name for one in self._listed] if section != "fetcher" else []
+        known += listed + self._catalogue.known(kind)
         hint = nearest(use.name, known) or _HOW_NAMED.get(kind, f"a {kind} is named by what {_CALLED}")
-        if is_path(use.name):
+        other = next((section for section, one in SECTIONS.items() if (one, use.name) in self._components), "")
+        if other:
+            hint = f"{use.name} is a {SECTIONS[other]}: name it in `{other}:`"
+        elif is_path(use.name):
             stem = PureWindowsPath(use.name).stem
             hint = f"list {use.name} under `plugins:` and name it here by its stem, {stem}"
         self.problems.add(use.key, f"there is no {kind} {use.name!r}", hint)

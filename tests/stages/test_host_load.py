@@ -340,6 +340,12 @@ def test_what_lies_beside_a_plugin_file_cannot_be_imported(shop: Any, line: str)
     assert "a plugin file is loaded alone: put what it shares into a package that is installed" in problem
 
 
+def test_a_component_in_the_wrong_section(shop: Any) -> None:
+    shop.write("own.py", FILTER)
+    (problem,) = shop.problems(plugins=["own.py"], parse=["mark"])
+    assert "there is no parser 'mark'; mark is a filter: name it in `filter:`" in problem
+
+
 def test_a_kind_of_component_that_there_is_not(shop: Any) -> None:
     shop.write("p.py", "@hookimpl\ndef register(registry): registry.filtr('x', int)")
     (problem,) = shop.problems(plugins=["p.py"])
