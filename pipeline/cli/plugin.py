@@ -11,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from pipeline.logs import printable
-from pipeline.stages.listing import list_plugins
+from pipeline.logs import LONGEST, printable
+from pipeline.stages.listing import PluginFacts, list_plugins
 
 KINDS = ("parser", "filter", "store", "seeds", "fetcher")
 
@@ -33,10 +33,23 @@ def list_command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
         return
-    for row in rows:
-        what = row.error or ", ".join([*row.components, *row.hooks])
-        origin = f"{row.distribution or '?'} {row.version or ''}".strip()
-        click.echo(printable(f"{row.name:<12} {origin:<16} {row.module:<24} {what}"))
+    for line in _table([(row.name, _origin(row), row.module) for row in rows], [_offer(row) for row in rows]):
+        click.echo(printable(line, LONGEST))
+
+
+def _origin(row: PluginFacts) -> str:
+    return f"{row.distribution or '?'} {row.version or ''}".strip()
+
+
+def _offer(row: PluginFacts) -> str:
+    return row.error or ", ".join([*row.components, *row.hooks])
+
+
+def _table(cells: list[tuple[str, str, str]], ends: list[str]) -> list[str]:
+    """Columns as wide as their longest cell, and what follows them."""
+    widths = [max((len(row[column]) for row in cells), default=0) for column in range(3)]
+    starts = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
+    return [f"{start}  {end}" for start, end in zip(starts, ends, strict=True)]
 
 
 @plugin.command(name="new")
