@@ -230,21 +230,23 @@ def _near_attribute(simple: str, pool: Sequence[Element]) -> Iterator[str]:
     name, sign, value = match[1].lower(), match[2], match[3]
     holders = [one for one in pool if one.attr(name) is not None]
     if not holders:
-        yield near_attributes(name, pool)
+        yield from near_attributes(name, pool)
     elif sign:
         values = Counter(one.attr(name) or "" for one in holders)
         near = get_close_matches(value, values, 1, _NEAR)
         told = f"did you mean `{near[0]}`?" if near else f"there are {listed(map(cut, list(values)[: _FEW + 1]))}"
         yield f"`{name}` stands on {len(holders)}, but not so; {told}"
+        yield snippet(next((one for one in holders if near and one.attr(name) == near[0]), holders[0]), name)
 
 
-def near_attributes(name: str, pool: Sequence[Element]) -> str:
-    """What to say of an attribute that no element of the pool has."""
+def near_attributes(name: str, pool: Sequence[Element]) -> list[str]:
+    """What to say of an attribute that no element of the pool has, and the element that comes nearest."""
     known = Counter(attribute for one in pool for attribute in one.attributes)
-    near = get_close_matches(name, known, 1, _NEAR)
-    if near:
-        return f"no element here has `{name}`; did you mean `{near[0]}`? {known[near[0]]} have it"
-    return f"no element here has `{name}`; they have " + (listed(a for a, _ in known.most_common(_FEW + 1)) or "none")
+    for near in get_close_matches(name, known, 1, _NEAR):
+        told = f"no element here has `{name}`; did you mean `{near}`? {known[near]} have it"
+        return [told, snippet(next(one for one in pool if one.attr(near) is not None), near)]
+    told = f"no element here has `{name}`; they have " + (listed(a for a, _ in known.most_common(_FEW + 1)) or "none")
+    return [told, *(snippet(one) for one in pool[:1])]
 
 
 def own_names(element: Element, kind: str) -> list[str]:
@@ -265,9 +267,13 @@ def listed(names: Iterator[str] | map[str] | Sequence[str]) -> str:
     return ", ".join(told[:_FEW]) + (", ..." if len(told) > _FEW else "")
 
 
-def snippet(element: Element) -> str:
-    """An element in short: its start tag and the beginning of its text. It stands as a line of its own."""
-    wanted = [(name, element.attr(name)) for name in ("id", "class", "itemprop", "href")]
+def snippet(element: Element, also: str = "") -> str:
+    """An element in short: its start tag and the beginning of its text. It stands as a line of its own.
+
+    Of its attributes those are shown by which elements are chosen, and `also`.
+    """
+    names = dict.fromkeys(("id", "class", "itemprop", "href", also))
+    wanted = [(name, element.attr(name) if name else "") for name in names]
     attributes = "".join(f' {name}="{cut(value, 40)}"' for name, value in wanted if value)
     return f"<{element.tag}{attributes}>{cut(element.text, 30)}"
 

@@ -69,7 +69,7 @@ def _xpath_near(prefix: str, failing: str, ask: AskPath) -> Iterator[str]:
     name = bare.rsplit("/", 1)[-1].rsplit("::", 1)[-1]
     around = [one for one in ask(prefix or "//*") if isinstance(one, Element)]
     if name.startswith("@"):
-        yield near_attributes(name[1:], around)
+        yield from near_attributes(name[1:], around)
     elif re.fullmatch(r"[-\w]+", name):
         slashes = bare[: len(bare) - len(bare.lstrip("./"))] or "/"
         tags = Counter(one.tag for one in ask(f"{prefix}{slashes}*") if isinstance(one, Element))

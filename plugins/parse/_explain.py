@@ -240,7 +240,7 @@ def _field_misses(field: Field, scopes: Scopes, shares: Sequence[Raws], *, alone
     """Why there is nothing; `alone`: in one record, while others have something."""
     source, reading = field.source, scopes.reading
     if isinstance(source, Css) and source.selector.pseudo == "attr" and any(shares):
-        return [near_attributes(source.selector.arg or "", _found(source, scopes))]
+        return near_attributes(source.selector.arg or "", _found(source, scopes))
     if isinstance(source, Css) and any(shares):
         return [_no_text(source, scopes), snippet(_found(source, scopes)[0])]
     if isinstance(source, FirstOf | Join):

@@ -82,8 +82,19 @@ def test_a_miss_says_what_fails_and_what_is_near(spec: Any, first: str | None, s
     assert some is None or some in told.misses
 
 
-def test_a_near_element_is_shown() -> None:
-    assert field("small.auther").misses[-1] == '<small class="author">Ann'
+@pytest.mark.parametrize(
+    ("spec", "element"),
+    [
+        ("small.auther", '<small class="author">Ann'),
+        ("a[data-id='8']", '<a class="tag" href="/t/1" data-id="7">x'),
+        ("a[href='/t/33']", '<a class="tag" href="/t/3">z'),
+        ("a[data-di]", '<a class="tag" href="/t/1" data-id="7">x'),
+        ("a.tag::attr(data-di)", '<a class="tag" href="/t/1" data-id="7">x'),
+        ({"xpath": ".//a/@hrf"}, '<a class="tag" href="/t/1">x'),
+    ],
+)
+def test_a_near_element_is_shown(spec: Any, element: str) -> None:
+    assert field(spec).misses[-1] == element
 
 
 def test_a_hit_tells_how_many_and_the_first_values() -> None:
