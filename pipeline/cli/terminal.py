@@ -128,7 +128,10 @@ def next_command(summary: Summary, config: str) -> str:
     """What to type next, by exit code."""
     quoted = shlex.quote(config)
     if summary.exit_code == 4 and summary.problems:
-        return f"hookline fetch --head {shlex.quote(summary.problems[0].url)}"
+        first = summary.problems[0]
+        by_us = first.fate in ("failed:plugin", "failed:parse")  # the site answered
+        how = f"hookline try {quoted}" if by_us else "hookline fetch --head"
+        return f"{how} {shlex.quote(first.url)}"
     shown = next((verdict for verdict in summary.checks if not verdict.passed and verdict.url), None)
     if summary.exit_code == 1 and shown is not None:
         return f"hookline try {quoted} {shlex.quote(shown.url)} --page {shlex.quote(shown.rule)} --explain"

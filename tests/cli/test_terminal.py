@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.checks.judge import Verdict
 from pipeline.cli.faults import fault_of
-from pipeline.cli.terminal import failure_lines, fault_lines
+from pipeline.cli.terminal import failure_lines, fault_lines, next_command
 from pipeline.errors import ConfigError, LockedError, Mark, Problem, StateError
 from pipeline.runner.summary import EXIT_ORDER, PluginCost, Summary, UrlProblem
 
@@ -76,3 +76,17 @@ def test_where_no_run_came_about(code: int, error: Exception, following: str) ->
             and "ValueError: out\\nof order" in lines[-2]
         )
         assert len(fault_lines(fault, name="shop", config=CONFIG, whole=True)) > 10
+
+
+@pytest.mark.parametrize(
+    ("fate", "command"),
+    [
+        ("failed:plugin", "hookline try x.yaml http://a.example/1"),
+        ("failed:parse", "hookline try x.yaml http://a.example/1"),
+        ("failed:connect", "hookline fetch --head http://a.example/1"),
+    ],
+)
+def test_what_is_to_be_typed_next_where_every_seed_failed(fate: str, command: str) -> None:
+    """A site that answered is not asked whether it is there."""
+    told = Summary("0", "x", "r", "", "x.yaml", exit_code=4, problems=[UrlProblem("http://a.example/1", fate, "why")])
+    assert next_command(told, "x.yaml") == command
