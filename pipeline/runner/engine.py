@@ -316,7 +316,7 @@ class Engine:
         return self.stopped is None and self._breakers.may_start(self.loop.now)
 
     def _ask_robots(self) -> None:
-        while self._may_start() and (request := self.robots.next(self.loop.now)) is not None:
+        while self._may_start() and self.fetcher.room > 0 and (request := self.robots.next(self.loop.now)) is not None:
             self._manners.asked_beside(host_of(request.url), self.loop.now)
             self._breakers.started(self.loop.now)
             self.fetcher.start(request, keep=MOST_TEXT + 1)
@@ -379,7 +379,7 @@ class Engine:
         times = [self.recorder.next_time(), self._breakers.next_time(self.loop.now)]
         if self.own is not None and self.own.pool.done:  # brought at once, in this very process
             times.append(self.loop.now)
-        if self._may_start():
+        if self._may_start() and self.fetcher.room > 0:  # else the end of another request gives room, and a turn
             times.append(self.robots.next_time())
         if self.stopped is None:
             times.append(self.loop.now if self._sources.busy else None)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -12,6 +15,7 @@ from pipeline.crawl.scope import Scope
 from pipeline.errors import ConnectError, PolicyError, ProtocolError
 from pipeline.model import Failure, Request, Response
 from pipeline.runner.credentials import Credentials
+from pipeline.runner.engine import Engine
 from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.politeness import Advice, HostManners
 from pipeline.runner.redirects import Redirector
@@ -126,6 +130,28 @@ def test_only_the_first_robots_txt_has_a_turn_others_wait_for_that_of_their_host
     robots.take(answer(request, 301, Location="http://b/robots.txt"), 12.6)
     assert (robots.next(12.6), robots.next_time(), robots.requests) == (None, 20.0, 2)
     assert robots.next(20.0) is not None
+
+
+def test_robots_txt_too_is_asked_for_only_where_there_is_room() -> None:
+    robots = gate()
+    for host in "abcde":
+        robots.hold(started(new_frontier(), f"http://{host}/x"), 0.0)
+    asked: list[str] = []
+    fetcher = SimpleNamespace(room=3)
+
+    def start(request: Request, keep: int) -> None:
+        asked.append(request.url)
+        fetcher.room -= 1
+
+    fetcher.start = start
+    engine = Engine.__new__(Engine)
+    engine.robots, engine.stopped, engine.loop = robots, None, cast(Any, SimpleNamespace(now=0.0))
+    engine.fetcher, engine._manners, engine._breakers = cast(Any, fetcher), MagicMock(), MagicMock()
+    engine._ask_robots()
+    assert asked == [f"http://{host}/robots.txt" for host in "abc"]
+    fetcher.room += 1  # one of them has ended
+    engine._ask_robots()
+    assert asked[3:] == ["http://d/robots.txt"]
 
 
 def test_who_asks_for_quiet_at_robots_txt_is_asked_for_no_page_either() -> None:
