@@ -26,6 +26,7 @@ _STARTS: Final = frozenset(
     ("os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn", "subprocess.Popen")
 )
 _STARTS_IN_C: Final = frozenset(("fork", "vfork", "system", "posix_spawn", "posix_spawnp", "popen"))
+_HIGH: Final = 300  # the lock's descriptor is at least this, out of the way of those that plugins close
 _ROUNDS: Final = 50  # looks for what is left; it may be starting more meanwhile
 
 _mark = b""
@@ -50,13 +51,17 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
     if _begun or not (event in _STARTS or (event == "ctypes.dlsym" and arguments[1] in _STARTS_IN_C)):
         return
     _begun = True
-    with contextlib.suppress(OSError):  # no process to be had: the plugin will get none either
+    try:
         _begin()
+    except OSError:  # no process or file to be had now: the plugin will hardly get one either
+        _begun = False
 
 
 def _begin() -> None:
     global _starting  # noqa: PLW0603
-    lock = notes.create()
+    made = notes.create()
+    lock = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(made)
     # Whose end a lock of this kind tells is a process: forks do not have it, and it is gone with its owner.
     fcntl.lockf(lock, fcntl.LOCK_EX)
     _starting = True
@@ -64,7 +69,8 @@ def _begin() -> None:
         between = os.fork()
         if not between:
             _fork_on(os.getppid(), lock)
-        os.waitpid(between, 0)
+        with contextlib.suppress(ChildProcessError):  # a plugin may have said that it cares for no child
+            os.waitpid(between, 0)
     finally:
         _starting = False
 

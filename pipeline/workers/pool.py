@@ -37,7 +37,7 @@ TICK: Final = 0.25  # seconds between looks at deadlines and memory
 START: Final = 60.0  # seconds that a worker may take to be set up
 STARTS: Final = 3  # workers in a row that could not be set up before the pool gives up
 GRACE: Final = 1.0  # seconds that a worker may take to end by itself
-ENDING: Final = 1.0  # seconds from the end of a worker's channel in which its death explains that
+ENDING: Final = 0.5  # seconds from the end of a worker's channel in which its death explains that
 ENDS: Final = 0.005  # seconds between looks whether it has died
 _BUFFER: Final = 256 * 1024
 _NUMBERS: Final = 2**32 - 1
@@ -344,6 +344,8 @@ class WorkerPool:
     def _look(self, worker: Worker, now: float) -> None:
         """Is this worker still alive, in time, and of a bearable size?"""
         spent = now - worker.began
+        if worker.hung_up:
+            return
         if worker.ended():
             self._look_at_dead(worker)
         elif not worker.ready:

@@ -78,6 +78,7 @@ class Worker:
         "failed",
         "flight",
         "frames",
+        "hung_up",
         "leaving",
         "lost",
         "marked",
@@ -97,6 +98,7 @@ class Worker:
         self.began = loop.now  # when its present job, its start or its retreat began
         self.marked = 0  # bytes of memory over which it is replaced
         self.leaving = False  # its end is agreed
+        self.hung_up = False  # its channel is closed, and it is waited for its end
         self.lost = False  # it was found dead
         self.told = Told("", "", "")  # what it was doing when it ended
         self.reason = ""  # why it was killed
@@ -153,7 +155,7 @@ class Worker:
 
     def hang_up(self) -> None:
         """Its end of the channel is closed: give it nothing more, and hear nothing."""
-        self.retiring = True
+        self.retiring = self.hung_up = True
         self._watch(0)
 
     def _send(self, data: bytes | bytearray) -> None:

@@ -24,7 +24,7 @@ workers: {workers}
 plugins: [{plugin}]
 seeds: [{url}/]
 fetch: {{per_host: {{delay: 0s, concurrency: 8}}}}
-limits: {{page_time: 1s, page_memory: 200MiB{limits}}}
+limits: {{page_time: 2s, page_memory: 200MiB{limits}}}
 pages:
   all: {{items: [{{type: row, fields: {{h: h1, first: p}}}}], follow: [a]}}
 store: [{{jsonl: {{path: out.jsonl, items: [row, page]}}}}]
