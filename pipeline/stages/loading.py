@@ -115,7 +115,8 @@ class Catalogue:
             return self._once(str(path), lambda: from_file(path, name))
         if name in self.points:
             return self._once(name, lambda: self.from_entry_point(name))
-        return self._once(name, lambda: from_module(name, [*self.points, *stems]))
+        beside = [f"./{name}.py"] if (folder / f"{name}.py").is_file() else []
+        return self._once(name, lambda: from_module(name, [*beside, *self.points, *stems]))
 
     def _once(self, key: str, load: Any) -> Source:
         if key not in self._loaded:
@@ -154,6 +155,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
+def _instead(name: str, known: Iterable[str]) -> str:
+    """The file of that name, else the nearest name, else which names there are."""
+    known = list(known)
+    return f"did you mean './{name}.py'?" if f"./{name}.py" in known else nearest(name, known) or _FORMS
+
+
 def _close(name: str, names: Iterable[str]) -> list[str]:
     from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
 
@@ -184,7 +191,7 @@ def from_file(path: Path, name: str) -> Source:
 def from_module(name: str, known: Iterable[str]) -> Source:
     """A plugin by module name, as `import` finds it."""
     if not all(part.isidentifier() for part in name.split(".")):
-        raise LoadError(f"there is no plugin {name!r}", nearest(name, known) or _FORMS, missing=True)
+        raise LoadError(f"there is no plugin {name!r}", _instead(name, known), missing=True)
     module = _import(name, known)
     return Source(name, module, _plugin_class(module))
 
@@ -213,7 +220,7 @@ def _import(name: str, known: Iterable[str] = (), called: str = "") -> ModuleTyp
     except ModuleNotFoundError as error:
         if not _is_itself_missing(error, name):
             raise _failed(called, error) from error
-        hint = nearest(name, known) or _FORMS
+        hint = _instead(name, known)
         raise LoadError(f"there is no plugin or module {name!r}", hint, missing=True) from None
     except BaseException as error:
         raise _failed(called, error) from error

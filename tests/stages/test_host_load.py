@@ -340,6 +340,12 @@ def test_what_lies_beside_a_plugin_file_cannot_be_imported(shop: Any, line: str)
     assert "a plugin file is loaded alone: put what it shares into a package that is installed" in problem
 
 
+def test_a_file_that_is_named_like_a_module(shop: Any) -> None:
+    shop.write("my_filter_file.py", NOTHING)
+    (problem,) = shop.problems(plugins=["my_filter_file"])
+    assert "there is no plugin or module 'my_filter_file'; did you mean './my_filter_file.py'?" in problem
+
+
 def test_a_component_in_the_wrong_section(shop: Any) -> None:
     shop.write("own.py", FILTER)
     (problem,) = shop.problems(plugins=["own.py"], parse=["mark"])
