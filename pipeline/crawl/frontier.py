@@ -144,7 +144,7 @@ class Frontier:
             key, most = entry.request.rule_limit
             self.per_limit[key] += 1
             if self.per_limit[key] > most:
-                entry.detail = f"{key} has limit {most}"
+                entry.detail = f"{key}: {most}"
                 self._end(entry, "rejected:limit")
                 return
         self._queue(entry)

@@ -227,6 +227,8 @@ def advice_for(step: Step, config: str) -> str:
     named, _, _ = step.detail.partition(":")
     words = step.detail if step.detail in _ADVICE else named.partition(" ")[0] if "limits." in named else named
     text = _ADVICE.get(words) if step.fate.startswith("rejected:") else None
+    if text is None and step.fate == "rejected:limit" and named.startswith("pages."):
+        text = f"raise {named}, or write the URL under seeds"
     if step.source and step.fate.startswith("failed:"):
         text = _OF_LIST
     text = text or _BY_FATE.get(step.fate)

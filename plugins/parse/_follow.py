@@ -41,7 +41,7 @@ class FollowRule:
         self._dressed = self._method != "GET" or bool(self._headers) or self._target.has_body
         self.carry = compiler.fields(full.get("carry"), (*path, "carry"))
         limit = full.get("limit")
-        self._limit = None if limit is None else ("/".join(map(str, path)), int(limit))
+        self._limit = None if limit is None else (".".join(map(str, ("pages", *path, "limit"))), int(limit))
 
     def read(self, reading: Reading) -> Iterator[Request]:
         """The requests of the page, in document order, as the references that stand there: the host resolves them."""

@@ -245,6 +245,18 @@ def test_the_report_tells_people_of_hosts_waits_and_refusals_and_loses_none(
     assert "problems:" not in shown, "they are told by rule"
 
 
+def test_why_names_the_limit_of_a_follow_by_its_key(site: Any, hookline: Any, tmp_path: Path) -> None:
+    site.page("/", links("/1", "/2"))
+    site.page("/1", "<h1>x</h1>")
+    path = write(tmp_path, f"{site.url}/")
+    path.write_text(path.read_text().replace("follow: [a]", "follow: [{css: a, limit: 1}]"))
+    found = report(path)
+    assert [(one["rule"], one["requests"]) for one in found["refused"]] == [("pages.all.follow.0.limit: 1", 1)]
+    told = hookline("why", path.name, f"{site.url}/2").stdout
+    assert "because   pages.all.follow.0.limit: 1" in told
+    assert "to do     raise pages.all.follow.0.limit, or write the URL under seeds" in told
+
+
 def test_every_refusal_has_its_rule_in_the_report(site: Any, tmp_path: Path) -> None:
     bad = [
         "/basket",

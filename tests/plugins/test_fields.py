@@ -148,7 +148,7 @@ def test_what_a_followed_link_brings_along() -> None:
         page="detail",
         carry={"title": "One i", "n": 12},
         priority=5,
-        rule_limit=("r/follow/1", 3),
+        rule_limit=("pages.r.follow.1.limit", 3),
     )
     assert second.carry == {"title": "Two"}
 
