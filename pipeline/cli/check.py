@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from pipeline.checks.judge import VANISHED
+from pipeline.cli.configs import read_all
 from pipeline.cli.overrides import parse_overrides
-from pipeline.cli.run import one_name_each
-from pipeline.config import Config, Loaded, load_many
+from pipeline.config import Config, Loaded
 from pipeline.errors import ConfigError, Problem
 from pipeline.runner.build import (
     new_run,
@@ -25,6 +25,8 @@ from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, ne
 from pipeline.runner.judging import checks_of
 from pipeline.runner.plugging import load_host
 from pipeline.runner.trials import unfit_tests
+
+Found = TypeVar("Found")
 
 LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
@@ -44,7 +46,7 @@ def check(configs: tuple[Path, ...], overrides: tuple[str, ...], form: str) -> N
     Tells what is wrong with file, line and column, which keys have no effect yet, and in which order hooks are called.
     Exit code 0, or 2 where anything is wrong.
     """
-    reports = [_examine(each) for each in one_name_each(load_many(configs, overrides=parse_overrides(overrides)))]
+    reports = [_examine(each) for each in read_all(configs, parse_overrides(overrides))]
     if form == "json":
         click.echo(json.dumps(reports, indent=2))
     else:
@@ -54,16 +56,15 @@ def check(configs: tuple[Path, ...], overrides: tuple[str, ...], form: str) -> N
 
 
 def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
-    try:
-        if isinstance(found, ConfigError):
-            raise found
-        seeds = own_seeds(found)
-        network_for(found).close()
-        host = load_host(found, new_run(found.config.name))
-        if missing := unfit_tests(found):
-            raise ConfigError(missing)
-    except ConfigError as error:
-        return {"ok": False, "problems": [_plain(problem) for problem in error.problems], "notes": [], "hooks": {}}
+    if isinstance(found, ConfigError):
+        return _refused(found.problems)
+    problems: list[Problem] = []
+    seeds = _looked(lambda: own_seeds(found), problems)
+    _looked(lambda: network_for(found).close(), problems)
+    host = _looked(lambda: load_host(found, new_run(found.config.name)), problems)
+    problems += unfit_tests(found)
+    if problems or host is None or seeds is None:
+        return _refused(problems)
     notes = [_plain(problem) for problem in [*found.notes, *host.notes, *reminders(found, seeds)]]
     return {
         "ok": True,
@@ -74,6 +75,19 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
         "checks": checks_in_force(found.config),
         "hooks": host.describe(),
     }
+
+
+def _looked(look: Callable[[], Found], problems: list[Problem]) -> Found | None:
+    """What a look gives; None if it finds mistakes, which are entered."""
+    try:
+        return look()
+    except ConfigError as error:
+        problems += error.problems
+        return None
+
+
+def _refused(problems: Sequence[Problem]) -> dict[str, Any]:
+    return {"ok": False, "problems": [_plain(problem) for problem in problems], "notes": [], "hooks": {}}
 
 
 def limits_of(config: Config) -> dict[str, Any]:

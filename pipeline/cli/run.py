@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from pipeline.cli.configs import read_all
 from pipeline.cli.overrides import parse_overrides, set_option
 from pipeline.cli.running import Runner, run_flags
-from pipeline.config import Loaded, check_names, expand, load_many
+from pipeline.config import Loaded, expand
 from pipeline.crawl.scope import Pattern
 from pipeline.errors import ConfigError
 from pipeline.runner.summary import worst
@@ -53,10 +54,10 @@ def run(
         trace=_place(trace),
     )
     files = expand(configs)
-    found = load_many(files, overrides=parse_overrides(overrides))
+    found = read_all(files, parse_overrides(overrides))
     if len(found) > 1 and (flags["output"] or flags["report"]):
         raise click.UsageError("-o and --report write one file and go with one config only")
-    sys.exit(_run_all(runner, files, one_name_each(found)))
+    sys.exit(_run_all(runner, files, found))
 
 
 def _place(trace: str | None) -> str | None:
@@ -85,13 +86,3 @@ def _pattern(text: str | None) -> str | None:
         return text if text is None or Pattern(text) else None
     except (ValueError, OverflowError, RecursionError) as error:
         raise click.UsageError(f"--only wants a glob on the path such as /books/** or re:REGEX: {error}") from None
-
-
-def one_name_each(found: list[Loaded | ConfigError]) -> list[Loaded | ConfigError]:
-    """The configs, with an error in the place of one that shares name and state folder with an earlier one."""
-    problems = check_names(each for each in found if isinstance(each, Loaded))
-    clashes = {problem.mark.file: problem for problem in problems if problem.mark is not None}
-    return [
-        ConfigError([clashes[str(each.file)]]) if isinstance(each, Loaded) and str(each.file) in clashes else each
-        for each in found
-    ]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.configs import read_all
 from pipeline.cli.overrides import parse_overrides, set_option
-from pipeline.cli.run import one_name_each
-from pipeline.config import Loaded, load_many
+from pipeline.config import Loaded
 from pipeline.errors import ConfigError
 from pipeline.logs import printable
 from pipeline.runner.build import new_run
@@ -31,9 +31,7 @@ def test(configs: tuple[Path, ...], overrides: tuple[str, ...], update: bool) ->
 
     Exit code 0 if all give what is expected, 1 if one does not, 2 where a config or a test is wrong.
     """
-    codes = [
-        _test_one(found, update) for found in one_name_each(load_many(configs, overrides=parse_overrides(overrides)))
-    ]
+    codes = [_test_one(found, update) for found in read_all(configs, parse_overrides(overrides))]
     sys.exit(max(codes, default=0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.jsonschema import json_schema
-from pipeline.config.loader import Loaded, check_names, expand, load, load_many
+from pipeline.config.loader import Loaded, WrongConfigError, check_names, expand, load, load_many
 from pipeline.config.schema import Config
 
-__all__ = ["Config", "Loaded", "check_names", "expand", "json_schema", "load", "load_many"]
+__all__ = ["Config", "Loaded", "WrongConfigError", "check_names", "expand", "json_schema", "load", "load_many"]

@@ -7,7 +7,7 @@ what keys say about each other, note what has no effect yet. Nothing is requeste
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Environment
 from pathlib import Path
 
@@ -19,10 +19,19 @@ from pipeline.config.effects import without_effect
 from pipeline.config.expectations import expectation_problems
 from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
 from pipeline.config.promises import check_problems
+from pipeline.config.pruning import without
 from pipeline.config.reach import out_of_scope
 from pipeline.config.schema import Config
 from pipeline.config.substitute import Substituter
 from pipeline.errors import ConfigError, Mark, Problem
+
+
+class WrongConfigError(ConfigError):
+    """All that could be found wrong with a config. `rest` is the config without it, where that is one."""
+
+    def __init__(self, problems: Sequence[Problem], rest: Loaded | None) -> None:
+        super().__init__(problems)
+        self.rest = rest
 
 
 class Loaded:
@@ -79,9 +88,19 @@ def load(
 
     problems += check_problems(data, lambda key_path, at: places.inside(tree, result, key_path, at), hidden)
     if problems or config is None:
-        raise ConfigError([_clean(problem) for problem in sorted(problems, key=_place)])
+        rest = _rest(file, result, [problem.mark for problem in problems])
+        raise WrongConfigError([_clean(problem) for problem in sorted(problems, key=_place)], rest)
     notes = [*without_effect(result), *carried_notes(data, place), *out_of_scope(data, place)]
     return Loaded(config, file, result, sorted(notes, key=_place))
+
+
+def _rest(file: Path, tree: Mapping, wrong: Sequence[Mark | None]) -> Loaded | None:
+    """The config without what is wrong; None if that cannot be had."""
+    if None in wrong or tree.mark in wrong:
+        return None
+    left = without(tree, {mark for mark in wrong if mark is not None})
+    config = _validate(left, [])
+    return None if config is None else Loaded(config, file, left, [])
 
 
 def _override(tree: Mapping, overrides: Environment[str, str]) -> list[Problem]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
-from pipeline.config.loader import Loaded
+from pipeline.config.loader import Loaded, WrongConfigError
 from pipeline.config.schema import Config
+from pipeline.errors import ConfigError, Mark
 from pipeline.fetch.loop import Loop
 from pipeline.model import Brought
 from pipeline.runner.credentials import is_secret
@@ -35,9 +38,15 @@ SUMMARY = "pipeline.runner.summary:Summary"  # what stores get when they commit
 
 
 def load_host(
-    loaded: Loaded, run: RunInfo, *, output: Path | None = None, dry_run: bool = False, trace: str | None = None
+    loaded: Loaded,
+    run: RunInfo,
+    *,
+    output: Path | None = None,
+    dry_run: bool = False,
+    trace: str | None = None,
+    whole: bool = True,
 ) -> Host:
-    """Find, load and check every plugin that the config names."""
+    """Find, load and check every plugin that the config names. `whole`: as `Host.load`."""
     config = loaded.config
     store = [] if dry_run else store_uses(config, output)
     host = WatchedHost.load(
@@ -51,10 +60,25 @@ def load_host(
         locate=loaded.locate,
         run=run,
         hides=loaded.hides,
+        whole=whole,
     )
     if trace is not None:
         host.trace(trace)
     return host
+
+
+def complete(error: ConfigError) -> ConfigError:
+    """A config's mistakes together with those that only its plugins see, in what is left of it."""
+    rest = error.rest if isinstance(error, WrongConfigError) else None
+    if rest is None:
+        return error
+    run = RunInfo("", datetime.now(UTC), rest.config.name, logging.getLogger("hookline.plugin"))
+    try:
+        load_host(rest, run, whole=False)
+    except ConfigError as more:
+        found = dict.fromkeys((*error.problems, *more.problems))
+        return ConfigError(sorted(found, key=lambda problem: problem.mark or Mark("", 0, 0)))
+    return error
 
 
 def fetcher_uses(config: Config) -> list[Use]:

@@ -83,9 +83,11 @@ class Host:
         run: RunInfo,
         catalogue: Catalogue | None = None,
         hides: Callable[[KeyPath], bool] = lambda key: False,
+        whole: bool = True,
     ) -> Host:
         """Load what the config names and nothing else. `rules` are the page rules in long form; the key of a use in
         `fetchers` leads through its page rule: ("pages", RULE, "fetcher"). `hides`: what stands there is not shown.
+        Where the config is not `whole`, nothing is said of names that nobody gives.
 
         Raises ConfigError with all problems, in the order of the file.
         """
@@ -102,7 +104,7 @@ class Host:
         sections["fetcher"] = fetchers
         with stdout_guard():
             assembly.assemble(plugins, sections)
-            if not problems.found:
+            if whole and not problems.found:
                 check_flow(assembly.placed, rules, problems, FIELDS)
         if problems.found:
             raise ConfigError(problems.in_order())
