@@ -50,9 +50,9 @@ ALL = [
     "11:35 pages.list.items.0.fields.amount.regex",
     "12:14 pages.list.follow.0.css",
     "14:12 filter.0.where",
-    "15:5 filter.1.requir",
+    "15:13 filter.1.requir",
     "17:12 store.0.jsonl",
-    "17:13 store.0.jsonl.pth",
+    "17:18 store.0.jsonl.pth",
 ]
 
 
