@@ -61,6 +61,7 @@ class Host:
         self._rules = rules
         self._problems = problems
         self._steps, self._owners = registered(placed)
+        self.is_bundled = all(place.source.is_bundled for place in placed)
         self.fetchers = {str(self._owners[id(step)].use.key[1]): step for step in self._steps["fetch"]}  # by page rule
         self._page_items, self._single_items = self._split_at_single()
         self._single_used = False

@@ -54,6 +54,11 @@ class Source:
         """The source file."""
         return getattr(self.module, "__file__", None)
 
+    @property
+    def is_bundled(self) -> bool:
+        """Does it come with the framework?"""
+        return self.module.__name__.startswith(f"{_BUNDLED}.")
+
 
 class Point(NamedTuple):
     """An entry point: its name, `module` or `module:Class`, and whose it is."""

@@ -29,7 +29,7 @@ from pipeline.stages.loading import Catalogue, Point
 from pipeline.stages.places import KeyPath, Locate, key_text
 from pipeline.stages.runinfo import RunInfo
 from pipeline.workers import notes
-from pipeline.workers.guard import share
+from pipeline.workers.guard import share, trust
 
 JOB: Final = "pipeline.stages.worker:start"
 MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may give
@@ -150,8 +150,10 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     from pipeline.stages.page import Page, PageHeaders  # noqa: PLC0415
     from pipeline.stages.tree import Element  # noqa: PLC0415
 
-    share(Page, PageHeaders, Element, Item, Request, Drop)
     plan, host = plan_and_host(setup)
+    if host.is_bundled and not plan.plugins:
+        trust()
+    share(Page, PageHeaders, Element, Item, Request, Drop)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))
     write = msgspec.msgpack.Encoder().encode

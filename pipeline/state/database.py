@@ -29,6 +29,7 @@ from pipeline.state.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 BUSY_SECONDS: Final = 10.0  # how long another program may keep the database locked
 CACHE_KIB: Final = 8192
+PAGE_BYTES: Final = 8192  # what a page of a site gives has about as many, and each page of a file is two writes
 MOUNTS: Final = Path("/proc/self/mountinfo")
 NETWORK: Final = frozenset(
     {"9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "glusterfs", "gpfs", "lustre", "ncpfs"}
@@ -331,6 +332,7 @@ def _prepare(db: Database, path: Path, *, check: bool) -> None:
     version = _version(db, path)
     network = _network(path.parent)
     mode = "DELETE" if network else "WAL"
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; an old one stays as it is
     got = str(db.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0]).upper()
     if network:
         db.note = f"{path} is on a network file system ({network}): it is slower, and less safe, than on a local disk"

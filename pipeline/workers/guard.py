@@ -6,7 +6,7 @@ and what a worker that dies of a signal was doing is done by another. What canno
 page gets a fresh one.
 
 The names in a few modules and classes are watched too: those of `_MODULES`, and what the job says (`share`) that it
-puts into plugins' hands.
+puts into plugins' hands. Where the job knows that no code of strangers runs (`trust`), there is nothing to look at.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ _LIMITS: Final = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFI
 _MODULES: Final = (os, time, json, re)
 
 _shared: list[type] = []
+_trusted: list[bool] = [False]
+
+
+def trust() -> None:
+    """Have the next guard look at nothing."""
+    _trusted[0] = True
 
 
 def share(*classes: type) -> None:
@@ -48,6 +54,7 @@ class Guard:
     def __init__(self) -> None:
         for signum in KEPT_FROM_US:
             signal.signal(signum, ignore)
+        self._trusts = _trusted[0]
         self._folder = _folder()
         self._depth = sys.getrecursionlimit()
         self._space: dict[str, Any] = vars(builtins)
@@ -64,6 +71,8 @@ class Guard:
 
     def restore(self) -> bool:
         """False if something is not as it was and cannot be put back."""
+        if self._trusts:
+            return True
         if self._space != self._builtins:
             _put_back(self._space, self._builtins)  # first of all: from here on built-in names mean what they say
         for owner, now, then in self._names:
