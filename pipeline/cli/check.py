@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -16,17 +16,10 @@ from pipeline.cli.configs import read_all
 from pipeline.cli.overrides import parse_overrides
 from pipeline.config import Config, Loaded
 from pipeline.errors import ConfigError, Problem
-from pipeline.runner.build import (
-    new_run,
-    own_seeds,
-    reminders,
-)
-from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS, network_for
+from pipeline.runner.build import reminders
+from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS
 from pipeline.runner.judging import checks_of
-from pipeline.runner.plugging import load_host
-from pipeline.runner.trials import unfit_tests
-
-Found = TypeVar("Found")
+from pipeline.runner.mistakes import examine
 
 LIMITS = (
     *("concurrency", "per_host", "timeout", "retry", "retry_after", "robots"),
@@ -58,11 +51,7 @@ def check(configs: tuple[Path, ...], overrides: tuple[str, ...], form: str) -> N
 def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
     if isinstance(found, ConfigError):
         return _refused(found.problems)
-    problems: list[Problem] = []
-    seeds = _looked(lambda: own_seeds(found), problems)
-    _looked(lambda: network_for(found).close(), problems)
-    host = _looked(lambda: load_host(found, new_run(found.config.name)), problems)
-    problems += unfit_tests(found)
+    seeds, host, problems = examine(found)
     if problems or host is None or seeds is None:
         return _refused(problems)
     notes = [_plain(problem) for problem in [*found.notes, *host.notes, *reminders(found, seeds)]]
@@ -75,15 +64,6 @@ def _examine(found: Loaded | ConfigError) -> dict[str, Any]:
         "checks": checks_in_force(found.config),
         "hooks": host.describe(),
     }
-
-
-def _looked(look: Callable[[], Found], problems: list[Problem]) -> Found | None:
-    """What a look gives; None if it finds mistakes, which are entered."""
-    try:
-        return look()
-    except ConfigError as error:
-        problems += error.problems
-        return None
 
 
 def _refused(problems: Sequence[Problem]) -> dict[str, Any]:

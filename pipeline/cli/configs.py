@@ -22,6 +22,6 @@ def _whole(found: Loaded | ConfigError, clashes: Mapping[str, Problem]) -> Loade
         return ConfigError([clashes[str(found.file)]])
     if not isinstance(found, WrongConfigError):
         return found
-    from pipeline.runner.plugging import complete  # noqa: PLC0415 - needed where something is wrong only
+    from pipeline.runner.mistakes import complete  # noqa: PLC0415 - needed where something is wrong only
 
     return complete(found)

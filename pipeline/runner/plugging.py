@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config.entries import SeedEntry, StageEntry, StoreEntry
-from pipeline.config.loader import Loaded, WrongConfigError
+from pipeline.config.loader import Loaded
 from pipeline.config.schema import Config
-from pipeline.errors import ConfigError, Mark
 from pipeline.fetch.loop import Loop
 from pipeline.model import Brought
 from pipeline.runner.credentials import is_secret
@@ -65,20 +62,6 @@ def load_host(
     if trace is not None:
         host.trace(trace)
     return host
-
-
-def complete(error: ConfigError) -> ConfigError:
-    """A config's mistakes together with those that only its plugins see, in what is left of it."""
-    rest = error.rest if isinstance(error, WrongConfigError) else None
-    if rest is None:
-        return error
-    run = RunInfo("", datetime.now(UTC), rest.config.name, logging.getLogger("hookline.plugin"))
-    try:
-        load_host(rest, run, whole=False)
-    except ConfigError as more:
-        found = dict.fromkeys((*error.problems, *more.problems))
-        return ConfigError(sorted(found, key=lambda problem: problem.mark or Mark("", 0, 0)))
-    return error
 
 
 def fetcher_uses(config: Config) -> list[Use]:

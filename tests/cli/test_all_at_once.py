@@ -102,3 +102,8 @@ def test_seeds_tests_and_selectors_in_one_look(tmp_path: Path) -> None:
     keys = [one.split(" ")[1] for one in told(tmp_path, text)]
     assert "pages.p.items.0.fields.a.css" in keys
     assert any(key.startswith("tests.0") for key in keys)
+
+
+def test_seeds_are_looked_at_whatever_else_is_wrong(tmp_path: Path) -> None:
+    text = "name: n\nseeds: ['no thing', {file: missing.txt}, {url: 'https://x.example/', page: gone}]\npages: {p: {}}\n"
+    assert [one.split(" ")[1] for one in told(tmp_path, text)] == ["seeds.0", "seeds.1.file", "seeds.2.page"]
