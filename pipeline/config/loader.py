@@ -19,7 +19,7 @@ from pipeline.config.effects import without_effect
 from pipeline.config.expectations import expectation_problems
 from pipeline.config.nodes import KeyPath, Mapping, printable, to_data
 from pipeline.config.promises import check_problems
-from pipeline.config.pruning import without
+from pipeline.config.pruning import Renumbering, without
 from pipeline.config.reach import out_of_scope
 from pipeline.config.schema import Config
 from pipeline.config.substitute import Substituter
@@ -27,33 +27,38 @@ from pipeline.errors import ConfigError, Mark, Problem
 
 
 class WrongConfigError(ConfigError):
-    """All that could be found wrong with a config. `rest` is the config without it, where that is one."""
+    """All that could be found wrong with a config. `rest` is the config without it, where that is one; problems of
+    that are `renumbered`.
+    """
 
-    def __init__(self, problems: Sequence[Problem], rest: Loaded | None) -> None:
+    def __init__(self, problems: Sequence[Problem], rest: Loaded | None, renumbered: Renumbering | None) -> None:
         super().__init__(problems)
         self.rest = rest
+        self.renumbered = renumbered
 
 
 class Loaded:
-    """A config that is right: `config`, the `file` it came from, and `notes` on keys that have no effect."""
+    """A config that is right: `config`, the `file` it came from, the `tree` that it was read from, and `notes` on keys
+    that have no effect.
+    """
 
-    __slots__ = ("_tree", "config", "file", "notes")
+    __slots__ = ("config", "file", "notes", "tree")
 
     def __init__(self, config: Config, file: Path, tree: Mapping, notes: list[Problem]) -> None:
         self.config = config
         self.file = file
         self.notes = notes
-        self._tree = tree
+        self.tree = tree
 
     def locate(self, key_path: KeyPath) -> Mark:
         """Where the value of a key stands; of the nearest known parent if the key itself is not there."""
-        if len(places.steps(self._tree, key_path)) == 1:
+        if len(places.steps(self.tree, key_path)) == 1:
             return Mark(str(self.file), 1, 1)
-        return places.locate(self._tree, key_path)
+        return places.locate(self.tree, key_path)
 
     def hides(self, key_path: KeyPath) -> bool:
         """Whether what stands there must not be shown, or something in it."""
-        return places.holds_secret(key_path, places.steps(self._tree, key_path)[-1][1])
+        return places.holds_secret(key_path, places.steps(self.tree, key_path)[-1][1])
 
     def resolve(self, key_path: KeyPath, name: str) -> Path:
         """A path given under a key: relative to the folder of the file that the value stands in."""
@@ -89,7 +94,8 @@ def load(
     problems += check_problems(data, lambda key_path, at: places.inside(tree, result, key_path, at), hidden)
     if problems or config is None:
         rest = _rest(file, result, [problem.mark for problem in problems])
-        raise WrongConfigError([_clean(problem) for problem in sorted(problems, key=_place)], rest)
+        told = [_clean(problem) for problem in sorted(problems, key=_place)]
+        raise WrongConfigError(told, rest, Renumbering(result, rest.tree) if rest else None)
     notes = [*without_effect(result), *carried_notes(data, place), *out_of_scope(data, place)]
     return Loaded(config, file, result, sorted(notes, key=_place))
 

@@ -37,10 +37,10 @@ def examine(loaded: Loaded, *, whole: bool = True) -> Examined:
 
 def complete(error: ConfigError) -> ConfigError:
     """A config's mistakes together with those in what is left of it, in the order of the file."""
-    rest = error.rest if isinstance(error, WrongConfigError) else None
-    if rest is None:
+    if not isinstance(error, WrongConfigError) or error.rest is None or error.renumbered is None:
         return error
-    found = dict.fromkeys((*error.problems, *examine(rest, whole=False).problems))
+    more = map(error.renumbered, examine(error.rest, whole=False).problems)
+    found = dict.fromkeys((*error.problems, *more))
     return ConfigError(sorted(found, key=lambda problem: problem.mark or Mark("", 0, 0)))
 
 

@@ -87,7 +87,8 @@ def test_a_mistake_within_an_element_of_a_list_hides_none_of_the_others(tmp_path
 
 def test_what_is_told_behind_a_wrong_element_of_a_list_has_its_own_number(tmp_path: Path) -> None:
     text = "name: n\nseeds: [https://x.example/]\npages: {p: {follow: ['a[', [], 'c[']}}\n"
-    assert told(tmp_path, text) == ["3:22 pages.p.follow.0.css", "3:28 pages.p.follow.1"]
+    follow = ["3:22 pages.p.follow.0.css", "3:28 pages.p.follow.1", "3:32 pages.p.follow.2.css"]
+    assert told(tmp_path, text) == follow
 
 
 def test_a_config_of_which_nothing_can_be_made_says_why(tmp_path: Path) -> None:
@@ -105,5 +106,8 @@ def test_seeds_tests_and_selectors_in_one_look(tmp_path: Path) -> None:
 
 
 def test_seeds_are_looked_at_whatever_else_is_wrong(tmp_path: Path) -> None:
-    text = "name: n\nseeds: ['no thing', {file: missing.txt}, {url: 'https://x.example/', page: gone}]\npages: {p: {}}\n"
+    seeds = "['no thing', {file: missing.txt}, {url: 'https://x.example/', page: gone}]"
+    text = f"name: n\nseeds: {seeds}\npages: {{p: {{}}}}\n"
+        "name: n\nseeds: ['no thing', {file: missing.txt}, {url: 'https://x.example/', page: gone}]\npages: {p: {}}\n"
+    )
     assert [one.split(" ")[1] for one in told(tmp_path, text)] == ["seeds.0", "seeds.1.file", "seeds.2.page"]
