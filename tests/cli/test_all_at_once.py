@@ -108,6 +108,4 @@ def test_seeds_tests_and_selectors_in_one_look(tmp_path: Path) -> None:
 def test_seeds_are_looked_at_whatever_else_is_wrong(tmp_path: Path) -> None:
     seeds = "['no thing', {file: missing.txt}, {url: 'https://x.example/', page: gone}]"
     text = f"name: n\nseeds: {seeds}\npages: {{p: {{}}}}\n"
-        "name: n\nseeds: ['no thing', {file: missing.txt}, {url: 'https://x.example/', page: gone}]\npages: {p: {}}\n"
-    )
     assert [one.split(" ")[1] for one in told(tmp_path, text)] == ["seeds.0", "seeds.1.file", "seeds.2.page"]
