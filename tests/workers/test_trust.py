@@ -14,8 +14,9 @@ from pipeline.workers import guard
 
 @pytest.fixture
 def _distrust() -> Iterator[None]:
+    guard.trust(False)  # other tests start a worker's job in this process
     yield
-    guard._trusted[0] = False
+    guard.trust(False)
 
 
 @pytest.mark.usefixtures("_distrust")
@@ -23,7 +24,7 @@ def test_a_guard_that_trusts_leaves_everything(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("LEFT", "before")
     wary = guard.Guard()
-    guard.trust()
+    guard.trust(True)
     trusting = guard.Guard()
     os.environ["LEFT"] = "after"
     assert trusting.restore()
