@@ -291,6 +291,7 @@ def register(registry): registry.store("fails", Fails)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_store_that_failed_gets_its_items_later(site: Any, hookline: Any, tmp_path: Path, times: int) -> None:
     config = shop(site, tmp_path, more="plugins: [./fails.py]\n")
@@ -358,6 +359,7 @@ def test_an_older_candidate_beside_an_interrupted_run(site: Any, hookline: Any, 
     assert prices == [None, 1.5, 2.5, 3.5] and statuses(hookline) == ["published"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["publish", "run"])
 def test_a_pending_publish_is_finished(site: Any, hookline: Any, tmp_path: Path, word: str) -> None:
     config = shop(site, tmp_path)
@@ -406,6 +408,7 @@ def test_state_show(site: Any, hookline: Any, tmp_path: Path) -> None:
     assert listing(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_state_reset_needs_a_yes(site: Any, hookline: Any, tmp_path: Path) -> None:
     shop(site, tmp_path)
     assert hookline("run", "shop.yaml").returncode == 0
@@ -451,6 +454,7 @@ def test_state_forget(site: Any, hookline: Any, tmp_path: Path) -> None:
     assert hookline("state", "forget", "shop.yaml", "http://[").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["run"], ["retry"], ["publish"], ["state", "reset", "--yes"], ["state", "forget", "/**"]]
 )

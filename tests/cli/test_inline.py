@@ -63,7 +63,7 @@ def project(folder: Path, site: Any, words: tuple[str, ...] = WORDS, lanes: int 
     (folder / "shop.yaml").write_text(CONFIG.format(url=site.url, lanes=lanes))
 
 
-@pytest.mark.parametrize("lanes", [1, 7])
+@pytest.mark.parametrize("lanes", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_any_number_of_workers_gives_the_same_bytes_and_charges(
     site: Any, hookline: Any, tmp_path: Path, lanes: int
 ) -> None:

@@ -127,6 +127,7 @@ def test_crawl_delay_is_kept_to_up_to_its_cap(site: Any, tmp_path: Path) -> None
 # --- Retry-After -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_429_pauses_the_host_and_uses_no_attempt(site: Any, tmp_path: Path) -> None:
     prepare(site, tmp_path)
     busy = (429, {"Retry-After": "0"}, "slow down")

@@ -115,6 +115,7 @@ def test_a_retry_that_was_killed_goes_on_by_the_same_command(shop: Any, hookline
     assert titles(tmp_path) == ALL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["before_commit:kill@1", "after_commit:kill@1", "before_commit:kill@2"])
 @pytest.mark.parametrize("word", ["retry", "run"])
 def test_a_retry_may_be_killed_before_its_first_page_is_kept(
@@ -130,6 +131,7 @@ def test_a_retry_may_be_killed_before_its_first_page_is_kept(
     assert json.loads((tmp_path / "report.json").read_text())["fates"] == {"fetched": 5}
 
 
+@pytest.mark.slow
 def test_a_killed_retry_under_other_rules_is_left_to_run(shop: Any, hookline: Any, tmp_path: Path) -> None:
     shop.page("/3", "broken", status=500)
     assert hookline("run", "shop.yaml").returncode == 0
@@ -142,6 +144,7 @@ def test_a_killed_retry_under_other_rules_is_left_to_run(shop: Any, hookline: An
     assert hookline("run", "shop.yaml").returncode == 0 and titles(tmp_path) == ALL
 
 
+@pytest.mark.slow
 def test_fresh_after_an_interrupted_publish_finishes_it_and_begins_anew(
     shop: Any, hookline: Any, tmp_path: Path
 ) -> None:
@@ -168,6 +171,7 @@ def register(registry):
 """
 
 
+@pytest.mark.slow
 def test_what_a_single_filter_broke_on_is_kept_once_and_can_be_fetched_again(
     shop: Any, hookline: Any, tmp_path: Path
 ) -> None:
@@ -195,6 +199,7 @@ def test_publish_says_each_thing_once(shop: Any, hookline: Any, tmp_path: Path) 
     assert done.returncode == 0 and done.stderr.count("publishing it now") == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_was_dropped_is_not_gone_back_to(shop: Any, hookline: Any, tmp_path: Path) -> None:
     """Its pages are gone: what it found and the published run did not would be missing in the result."""
     assert hookline("run", "shop.yaml").returncode == 0

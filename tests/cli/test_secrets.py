@@ -167,6 +167,7 @@ def test_no_secret_is_told(canary: Any, site: Any, hookline: Any, tmp_path: Path
         assert canary.seen and os.fsencode("canary.yaml") in canary.seen
 
 
+@pytest.mark.slow
 def test_other_commands_tell_no_secret_either(canary: Any, site: Any, hookline: Any, tmp_path: Path) -> None:
     canary.write()
     hookline("run", "canary.yaml", "--trace-hooks", "trace.txt")

@@ -228,7 +228,8 @@ def test_a_run_that_was_killed_in_the_middle_of_a_sitemap_goes_on(shop: Shop) ->
     done = subprocess.run(command, cwd=shop.folder, env=armed, capture_output=True, timeout=50, check=False)
     assert done.returncode == -signal.SIGKILL
     report = shop.run()
-    assert report["resumed"] and report["exit_code"] == 0 and shop.site.log == ["GET /s.xml", "GET /a", "GET /b"]
+    assert report["resumed"] and report["exit_code"] == 0
+    assert shop.site.log[0] == "GET /s.xml" and sorted(shop.site.log[1:]) == ["GET /a", "GET /b"]
     assert report["fates"] == {"fetched": 2, "rejected:scope": 1700} and report["discovered"] == 1702
     assert shop.titles() == ["a", "b"]
 

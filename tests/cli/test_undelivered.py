@@ -36,6 +36,7 @@ def newest(hookline: Any) -> dict[str, Any]:
     return dict(json.loads(hookline("runs", "shop.yaml", "--json").stdout)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["publish", "run"])
 @pytest.mark.parametrize("point", ["before_stage", "before_journal", "before_rename"])
 def test_what_no_store_could_take_is_delivered_later(

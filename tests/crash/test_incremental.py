@@ -95,6 +95,7 @@ def check(trial: Trial, golden: Second) -> None:
     shutil.rmtree(trial.folder)
 
 
+@pytest.mark.slow
 def test_the_second_run_is_killed_twice(installed: str, tmp_path: Path) -> None:
     assert installed
     site, dice = Served(hosts=3, pages=120), random.Random(seed())

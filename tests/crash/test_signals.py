@@ -137,6 +137,7 @@ def test_the_second_signal_ends_at_once(
         goes_on(trial, small_golden)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "signum"),
     [

@@ -12,7 +12,9 @@ from tests.crash.oracle import Golden
 from tests.crash.served import Served
 
 
-@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize(
+    "number", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_outputs_are_those_without_workers(small: Served, small_golden: Golden, tmp_path: Path, number: int) -> None:
     with Trial.fresh(tmp_path / "trial", small, more=f"workers: {number}\n") as trial:
         trial.run()

@@ -164,6 +164,7 @@ def test_killed_at_every_fsync_and_rename(case: Case, tmp_path: Path, golden: An
     assert kills == dict.fromkeys(POINTS[:2], 4 if notes else 2) | dict.fromkeys(POINTS[2:], 2 if notes else 1)
 
 
+@pytest.mark.slow
 @named([case for case in FILES if case.write == "append"])
 def test_killed_twice(case: Case, tmp_path: Path, golden: Any) -> None:
     places = [("before_fsync", 1), ("after_fsync", 3), ("before_rename", 2), ("after_rename", 1), ("after_rename", 2)]
@@ -177,6 +178,7 @@ def test_killed_twice(case: Case, tmp_path: Path, golden: Any) -> None:
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @named(TABLES)
 def test_killed_before_every_statement(
     case: Case, tmp_path: Path, golden: Any, monkeypatch: pytest.MonkeyPatch
@@ -209,6 +211,7 @@ def test_killed_before_every_statement(
     assert turn > 15
 
 
+@pytest.mark.slow
 @named([*FILES, *TABLES])
 def test_killed_in_the_middle_of_a_write(case: Case, tmp_path: Path, golden: Any) -> None:
     """The system ends a process that writes beyond a limit (SIGXFSZ): the stage, the journal or the target is cut."""

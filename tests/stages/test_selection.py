@@ -89,7 +89,9 @@ def assert_same(tree: Tree, text: str, scope: Element | None = None) -> list[Ele
     return found["soup"]
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize(
+    "suite", [pytest.param(name, marks=pytest.mark.slow if name == "speed_selectors" else ()) for name in SUITES]
+)
 def test_the_engines_agree_on_the_suites(suite: str) -> None:
     compared = 0
     for row in rows(suite):

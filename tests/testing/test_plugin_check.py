@@ -319,7 +319,9 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in ("filter", "fetcher") else pytest.mark.slow) for kind in KINDS]
+)
 def test_a_new_plugin_passes_at_once(kind: str, tmp_path: Path, installed: str) -> None:
     """Its own tests, in a pytest of their own, and the check, from its folder alone: nothing is installed."""
     assert installed
