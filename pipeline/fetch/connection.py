@@ -10,7 +10,7 @@ The machine is the table `STATES`; in words:
   NEW          nothing        -                  `start`                                          RESOLVING
   RESOLVING    the resolver   dns                addresses are in hand                            CONNECTING
   CONNECTING   WRITE          connect, each      read SO_ERROR; on error the next address         the next layer
-               address
+               address; while others wait, their patience
   PROXYING     READ           connect            feed the prologue; with bytes unsent, send on    the next layer
   HANDSHAKING  READ or WRITE  tls                go on with the handshake                         the next layer
   SENDING      READ, WRITE    idle               send on; an answer that comes early is read      RECEIVING, IDLE
@@ -182,24 +182,24 @@ class Connection:
 
     # --- state
 
-    def _enter(self, name: str) -> None:
+    def _enter(self, name: str, most: float = NEVER) -> None:
         state = STATES[name]
         self.state = name
         self._ready = state.ready
         wire = self._wire
         if wire is not None and wire.interest != state.interest:
             wire.watch(state.interest)
-        self._arm(state.deadline)
+        self._arm(state.deadline, most)
 
     def _drop_wire(self) -> None:
         if self._wire is not None:
             self._wire.close(goodbye=self.state is IDLE)
             self._wire = None
 
-    def _arm(self, name: str) -> None:
-        """Run this deadline from now on, or the total one if that is earlier."""
+    def _arm(self, name: str, most: float = NEVER) -> None:
+        """Run this deadline from now on, `most` seconds of it, or the total one if that is earlier."""
         self._deadline_name = name
-        when: float = self._loop.now + getattr(self._timeouts, name) if name else NEVER
+        when: float = self._loop.now + min(getattr(self._timeouts, name), most) if name else NEVER
         self._timer.move(when if when < self._total_at else self._total_at)
 
     def _close(self) -> None:
@@ -227,7 +227,7 @@ class Connection:
         self._drop_wire()
         sock = self._opened().connect_next(failed)
         self._wire = Wire(self._loop, sock, self._on_ready, self._buffer)
-        self._enter(CONNECTING)
+        self._enter(CONNECTING, self._opened().patience)
 
     def _ready_connecting(self, wire: Wire, mask: int) -> None:
         code = wire.error()

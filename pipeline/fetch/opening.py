@@ -10,6 +10,10 @@ addresses, and the layers on top of TCP:
   by an https proxy            TLS with the proxy, then as above
   by a SOCKS proxy             the SOCKS prologue, then as without a proxy
 
+Of several addresses each has a quarter of a second at first (RFC 8305, section 5, without the race): a network that
+swallows what goes to IPv6 does not hold up what IPv4 could bring. The last one has its full time, and if it fails those
+that were left have theirs.
+
 Must not know: states, deadlines, exchanges, the loop. A connection drops its opening as soon as it is open.
 """
 
@@ -19,9 +23,10 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from math import inf
+from typing import Final, TypeAlias
 
-from pipeline.errors import ConnectError, FetchError, ResolveError
+from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, ResolveError
 from pipeline.fetch import faults
 from pipeline.fetch.exchange import Route, Shared
 from pipeline.fetch.proxy import ConnectPrologue, Prologue, SocksPrologue
@@ -30,13 +35,15 @@ from pipeline.fetch.tls import Peer
 
 Layer: TypeAlias = Peer | Prologue
 
+PATIENCE: Final = 0.25  # seconds for an address while others wait
+
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
 
 
 class Opening:
     """See the module's head. In this order: `resolve`, `take`, `connect_next`, `check_peer`, `next_layer`."""
 
-    __slots__ = ("_addresses", "_ip", "_layers", "_route", "_shared", "host", "port")
+    __slots__ = ("_addresses", "_layers", "_left", "_route", "_shared", "_trying", "host", "port")
 
     def __init__(self, shared: Shared, route: Route) -> None:
         self._shared = shared
@@ -44,7 +51,8 @@ class Opening:
         end = route.proxy or route.origin
         self.host, self.port = end.host, end.port
         self._addresses: deque[Address] = deque()  # not tried yet
-        self._ip = ""  # the one that is connected to
+        self._left: list[Address] | None = []  # those that were given up early; None: each has its full time
+        self._trying: Address | None = None  # the one that is connected to
         self._layers: deque[Layer] | None = None
 
     def resolve(self, callback: Callable[[Answer], object]) -> Answer | None:
@@ -65,9 +73,14 @@ class Opening:
 
     def connect_next(self, failed: FetchError | None) -> socket.socket:
         """A socket on its way to the next address. If none is left, what the last one `failed` with is raised."""
-        while self._addresses:
-            address = self._addresses.popleft()
-            self._ip = address.ip
+        if self._left is not None and self._addresses and isinstance(failed, PhaseTimeoutError):
+            assert self._trying is not None, "a deadline without an address"
+            self._left.append(self._trying)
+        while self._addresses or self._left:
+            if not self._addresses:
+                self._addresses.extend(self._left or ())
+                self._left = None
+            self._trying = address = self._addresses.popleft()
             try:
                 sock = self._shared.make_socket(address.family, socket.SOCK_STREAM)
             except OSError as error:  # such as: no IPv6 in this kernel, no descriptor left
@@ -81,9 +94,15 @@ class Opening:
         assert failed is not None
         raise failed
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which the address that is being tried may keep others waiting."""
+        return PATIENCE if self._left is not None and self._addresses else inf
+
     def failed(self, code: int) -> ConnectError:
         """The error of the address that is being tried; `code` is an errno."""
-        return faults.connect_failed(self.host, self.port, self._ip, code, self._route.proxy)
+        ip = "" if self._trying is None else self._trying.ip
+        return faults.connect_failed(self.host, self.port, ip, code, self._route.proxy)
 
     def check_peer(self, ip: str) -> None:
         """Ask the gate once more, about the address that the system says we are connected to."""

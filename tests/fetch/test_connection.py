@@ -18,6 +18,7 @@ from pipeline.fetch.exchange import Timeouts
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.http1 import ResponseReader
 from pipeline.fetch.loop import READ, WRITE
+from pipeline.fetch.opening import PATIENCE
 from pipeline.fetch.resolver import Address
 from pipeline.fetch.wire import Wire
 from pipeline.model import Failure, Request, Response
@@ -195,13 +196,27 @@ class TestConnecting:
         assert describe(outcome) == "PhaseTimeoutError connect CONNECTING"
         assert outcome.elapsed == pytest.approx(3)
 
-    def test_deadline_holds_for_each_address(self, net: Net, fetcher: Fetcher) -> None:
+    def test_an_address_that_swallows_all_does_not_hold_up_the_next(self, net: Net, fetcher: Fetcher) -> None:
         server = net.serve(always(reply(page())))
         net.resolver.table["two.example"] = v4("127.0.0.2", "127.0.0.3", "127.0.0.1")
         with black_hole("127.0.0.2", server.port), black_hole("127.0.0.3", server.port):
             outcome = net.get(fetcher, f"http://two.example:{server.port}/")
         assert describe(outcome) == "200 good"
-        assert outcome.elapsed == pytest.approx(6, abs=0.1)
+        assert outcome.elapsed == pytest.approx(2 * PATIENCE, abs=0.1)
+
+    def test_each_address_has_its_full_time_in_the_end(self, net: Net, fetcher: Fetcher) -> None:
+        with black_hole("127.0.0.2") as port, black_hole("127.0.0.3", port):
+            net.resolver.table["two.example"] = v4("127.0.0.2", "127.0.0.3", "127.0.0.9")  # the last one refuses
+            outcome = net.get(fetcher, f"http://two.example:{port}/")
+        assert describe(outcome) == "PhaseTimeoutError connect CONNECTING"
+        assert outcome.elapsed == pytest.approx(2 * PATIENCE + 3 + 3, abs=0.1)
+
+    def test_the_last_address_may_be_slow(self, net: Net, fetcher: Fetcher) -> None:
+        with black_hole("127.0.0.2") as port, black_hole("127.0.0.3", port):
+            net.resolver.table["two.example"] = v4("127.0.0.2", "127.0.0.3")
+            outcome = net.get(fetcher, f"http://two.example:{port}/")
+        assert describe(outcome) == "PhaseTimeoutError connect CONNECTING"
+        assert outcome.elapsed == pytest.approx(PATIENCE + 3 + 3, abs=0.1)
 
     def test_total_is_over_all_addresses(self, net: Net) -> None:
         fetcher = net.fetcher(timeouts=Timeouts(connect=3, total=5))
