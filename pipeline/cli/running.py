@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ import click
 
 from pipeline import collector
 from pipeline.cli import faults, terminal
-from pipeline.cli.output import print_items
+from pipeline.cli.output import print_items, written_as_they_come
 from pipeline.cli.overrides import Command
 from pipeline.cli.voice import JsonVoice, Voice
 from pipeline.config import Loaded
@@ -28,6 +29,7 @@ from pipeline.runner.summary import Summary, worst
 if TYPE_CHECKING:
     from pipeline.cli.progress import LiveProgress
     from pipeline.runner.metrics import Sample
+    from pipeline.runner.recorder import Tap
 
 FLAGS = (
     click.option("--time-limit", metavar="DURATION", help="Stop early after this time (exit 3), as 25m."),
@@ -122,20 +124,29 @@ class Runner:
         options, voice = self.options, self.voice
         live = _live(loaded.config.name) if voice.is_live else None
         try:
-            summary = execute(
-                loaded,
-                options,
-                stores=[StreamStore("-", print_items)] if self.to_stdout and not options.dry_run else [],
-                tap=(lambda item: print_items([item])) if self.to_stdout and options.dry_run else None,
-                watch=live.watch if live else None,
-                say=voice.note,
-            )
+            with self._tap() as tap:
+                summary = execute(
+                    loaded,
+                    options,
+                    stores=[StreamStore("-", print_items)] if self.to_stdout and not options.dry_run else [],
+                    tap=tap,
+                    watch=live.watch if live else None,
+                    say=voice.note,
+                )
         finally:
             if live:
                 live.close()
         self._tell(summary, str(loaded.file))
         by_signal = summary.exit_code == 3 and (summary.stopped or "").startswith("signal")
         return Ending(summary.exit_code, by_signal, summary=summary)
+
+    def _tap(self) -> AbstractContextManager[Tap | None]:
+        """Where a dry run writes its items as they come; other runs publish them."""
+        if not self.options.dry_run:
+            return nullcontext()
+        if self.to_stdout:
+            return nullcontext(lambda item: print_items([item]))
+        return nullcontext() if self.options.output is None else written_as_they_come(self.options.output)
 
     def _tell(self, summary: Summary, config: str) -> None:
         options = self.options

@@ -136,6 +136,13 @@ def test_a_dry_run_writes_nothing(site: Any, hookline: Any, tmp_path: Path) -> N
     assert done.returncode == 0
     assert sorted(json.loads(line)["title"] for line in done.stdout.splitlines()) == ["Book 1", "Book 2", "Book 3"]
     assert not (tmp_path / "out").exists()
+    done = hookline("run", "shop.yaml", "--dry-run", "-o", "seen/items.jsonl")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lines = (tmp_path / "seen/items.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["title"] for line in lines) == ["Book 1", "Book 2", "Book 3"]
+    assert not (tmp_path / "out").exists() and not (tmp_path / ".hookline").exists()
+    done = hookline("run", "shop.yaml", "--dry-run", "-o", "seen")
+    assert done.returncode == 5 and "cannot be written to seen" in done.stderr
 
 
 def test_limit_ends_a_run_normally(site: Any, hookline: Any, tmp_path: Path) -> None:
