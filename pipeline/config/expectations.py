@@ -7,21 +7,16 @@ saved pages are there is asked by `check` and `test` only, since a run does not 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from pipeline.checks.grammar import nearest
 from pipeline.config.crosscheck import item_rules
 from pipeline.config.nodes import KeyPath, key_text
 from pipeline.config.promises import adds_fields, given_types
-from pipeline.errors import Mark, Problem
+from pipeline.config.reach import Locate
+from pipeline.errors import Problem
 
 Specs: TypeAlias = dict[str, list[dict[str, Any]]]
-
-
-class Locate(Protocol):
-    """Where a key path stands (the key itself with `key`)."""
-
-    def __call__(self, key_path: KeyPath, key: bool = False) -> Mark: ...
 
 
 def expectation_problems(data: dict[str, Any], locate: Locate) -> list[Problem]:

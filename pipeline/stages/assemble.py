@@ -239,9 +239,8 @@ class Assembly:
         if component is not None:
             self._place_component(section, use, component, source)
         elif section != "fetcher" and set(marked_hooks(source.module)) & set(NATIVE[section]):
-            listed = Listed(
-                replace(use, options=None), source, registry
-            )  # a module of hooks, placed here and nowhere else
+            # A module of hooks, placed here and nowhere else.
+            listed = Listed(replace(use, options=None), source, registry)
             self._listed.append(listed)
             self._place_plugin(section, use, listed)
         else:

@@ -96,15 +96,15 @@ def _is_model(factory: Any) -> bool:
 
 def _of_model(model: Any) -> tuple[dict[str, Parameter], bool]:
     named = {
-        _alias(name, field): Parameter(field.rebuild_annotation(), _default_of(field))
+        alias_of(name, field): Parameter(field.rebuild_annotation(), _default_of(field))
         for name, field in model.model_fields.items()
         if field.init is not False
     }
     return named, model.model_config.get("extra") == "allow"
 
 
-def _alias(name: str, field: Any) -> str:
-    """The name under which a model takes a field."""
+def alias_of(name: str, field: Any) -> str:
+    """The name under which a pydantic model takes a field."""
     given = field.validation_alias if field.validation_alias is not None else field.alias
     return given if isinstance(given, str) else name
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from pipeline.stages.parameters import alias_of
 from pipeline.stages.places import KeyPath
 
 Fields: TypeAlias = dict[str, Any]
@@ -81,7 +82,7 @@ def fields_of(kind: Any) -> Fields | None:
     if not inspect.isclass(kind):
         return None
     if issubclass(kind, BaseModel):
-        return {_alias(name, field): field.rebuild_annotation() for name, field in kind.model_fields.items()}
+        return {alias_of(name, field): field.rebuild_annotation() for name, field in kind.model_fields.items()}
     try:
         if dataclasses.is_dataclass(kind):
             hints = typing.get_type_hints(kind, include_extras=True)
@@ -89,11 +90,6 @@ def fields_of(kind: Any) -> Fields | None:
         return typing.get_type_hints(kind, include_extras=True) if typing.is_typeddict(kind) else None
     except (NameError, TypeError):  # pydantic says so
         return None
-
-
-def _alias(name: str, field: Any) -> str:
-    given = field.validation_alias if field.validation_alias is not None else field.alias
-    return given if isinstance(given, str) else name
 
 
 def strangers(kind: Any, value: Any) -> Iterator[tuple[KeyPath, list[str]]]:
