@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.model import Drop as Drop
     from pipeline.model import Explained as Explained
     from pipeline.model import Item as Item
+    from pipeline.model import Links as Links
     from pipeline.model import Reply as Reply
     from pipeline.model import Request as Request
     from pipeline.model import Source as Source
@@ -45,6 +46,7 @@ __all__ = [
     "Explained",
     "Item",
     "KnownFields",
+    "Links",
     "OptionError",
     "Page",
     "ParseError",
@@ -73,6 +75,7 @@ _HOMES = {
     "Explained": "pipeline.model",
     "Item": "pipeline.model",
     "KnownFields": "pipeline.stages.known",
+    "Links": "pipeline.model",
     "OptionError": "pipeline.errors",
     "Page": "pipeline.stages.page",
     "ParseError": "pipeline.errors",

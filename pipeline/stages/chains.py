@@ -231,6 +231,8 @@ def _fate(error: UnfitError) -> str:
 
 def _kind(item: Item) -> str:
     kind = getattr(item, "type", None)
+    if type(kind) is str and kind and kind.isascii():
+        return kind
     if not isinstance(kind, str) or not kind or clean(kind) != kind:
         raise UnfitError(f"the item's type is {short(kind)}, not a text")
     return kind

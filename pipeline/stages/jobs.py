@@ -14,14 +14,14 @@ from typing import Any, Final
 from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
 from pipeline.errors import FetchError, ParseError
 from pipeline.fetch.content import decode
-from pipeline.model import MAX_BODY, Drop, Fault, Item, PageJob, PageResult, Request, Source
+from pipeline.model import MAX_BODY, Drop, Fault, Item, Links, PageJob, PageResult, Request, Source
 from pipeline.stages import sources
 from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
 from pipeline.stages.directives import Directives
 from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
 from pipeline.stages.kinds import disguised
-from pipeline.stages.links import PageLinks, RuleBook, carried, check_request
+from pipeline.stages.links import PageLinks, RuleBook, carried, check_request, checked_links, one_by_one
 from pipeline.stages.page import Page
 from pipeline.stages.runinfo import RunInfo
 
@@ -105,41 +105,45 @@ class PageRunner:
 
     def _read(self, page: Page, job: PageJob, result: PageResult) -> None:
         entries: list[Entry] = []
-        requests: list[Request] = []
+        requests: list[Request | Links] = []
         for step in self._parse:
             _guarded(step, result, self._collect, step, page, entries, requests, result)
         result.items = self._chain.run(entries, result)
         result.noindex = page.noindex
         result.depth_truncated = page.depth_truncated
         if page.nofollow:
-            result.nofollow = len(requests)
+            result.nofollow = sum(len(one) if isinstance(one, Links) else 1 for one in requests)
         elif requests:
             links = PageLinks(self._book, page.base_url)
             if self._admit:
-                requests = self._admitted(links.absolute(requests, result), page, result)
-            links.enter(requests, result)
+                links.enter(self._admitted(links.absolute(one_by_one(requests), result), page, result), result)
+            else:
+                links.enter(requests, result)
         elif not result.items and page.kind == "html":
             result.refresh = _refresh(page)
 
     def _collect(
-        self, step: Step, page: Page, entries: list[Entry], requests: list[Request], result: PageResult
+        self, step: Step, page: Page, entries: list[Entry], requests: list[Request | Links], result: PageResult
     ) -> None:
         """Take what one parser gives; a generator is run here, within the guard."""
         for found in _iterable(step.call(page)):
-            if isinstance(found, Request):
-                self._check(found)
-                requests.append(found)
-            elif isinstance(found, dict):
+            if isinstance(found, dict):
                 item = found if isinstance(found, Item) else Item("item", found)
                 if type(item.type) is not str:
                     raise AnswerError(f"the type of an Item is {short(item.type)}, not a text")
                 entries.append(Entry(item, page, step, result.extracted))
                 result.extracted += 1
+            elif isinstance(found, Request):
+                self._check(found)
+                requests.append(found)
+            elif isinstance(found, Links):
+                if found.urls:
+                    requests.append(checked_links(found, self._book))
             elif isinstance(found, Drop):
                 count(result.dropped, drop_reason(step.plugin, found))
                 result.extracted += 1
             elif found is not None:
-                raise AnswerError(f"gave {short(found)}; expected Items, dicts and Requests")
+                raise AnswerError(f"gave {short(found)}; expected Items, dicts, Requests and Links")
 
     def _check(self, request: Request) -> None:
         check_request(request, self._book)
@@ -190,10 +194,10 @@ def _refresh(page: Page) -> str | None:
 def _iterable(answer: Any) -> Iterable[Any]:
     if answer is None:
         return ()
-    if isinstance(answer, dict | Request | Drop):
+    if isinstance(answer, dict | Request | Links | Drop):
         return (answer,)
     if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
-        raise AnswerError(f"answered {short(answer)}; expected Items, dicts and Requests, or None")
+        raise AnswerError(f"answered {short(answer)}; expected Items, dicts, Requests and Links, or None")
     return answer
 
 

@@ -7,14 +7,14 @@ references that is sound), and with it the request as bytes: a plain link is a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from pipeline.crawl.scope import Pattern
 from pipeline.errors import ConfigError, Problem
-from pipeline.model import PageResult, Request, copied
+from pipeline.model import Links, PageResult, Request, copied
 from pipeline.packing import pack_link
 from pipeline.stages.faults import AnswerError, short
 from pipeline.stages.loading import nearest
@@ -22,6 +22,7 @@ from pipeline.stages.values import UnfitError, settled
 from pipeline.url import fingerprint, folder_of, identity, join, normalise, replaces_segment
 
 KEPT: Final = 8192  # references before what is remembered is begun again: about 5 MB
+_TEXT: Final = frozenset((str,))
 LONGEST: Final = 300  # characters of a reference that is remembered: hostile pages get 10 MB at most
 
 
@@ -115,7 +116,7 @@ class PageLinks:
             self._own[reference] = target
         return target
 
-    def absolute(self, requests: Sequence[Request], result: PageResult) -> list[Request]:
+    def absolute(self, requests: Iterable[Request], result: PageResult) -> list[Request]:
         """The requests with their URLs resolved, as `admit` gets them; what gives no URL is counted and left out."""
         found = []
         for request in requests:
@@ -128,26 +129,32 @@ class PageLinks:
             found.append(new)
         return found
 
-    def enter(self, requests: Sequence[Request], result: PageResult) -> None:
+    def enter(self, requests: Iterable[Request | Links], result: PageResult) -> None:
         """Put the requests into `result`: each once, counted as often as it came."""
         known, links, marks = self._known, result.links, result.marks
         seen: set[bytes] = set()
-        for request in requests:
-            target = known[request.url] if request.url in known else self.find(request.url)
-            if target is None:
-                result.bad_links += 1
-                continue
-            result.links_found += 1
-            link: Request | msgspec.Raw
-            if is_plain(request) and (request.page is None or request.page == target.rule):
-                link, mark = target.packed, target.mark
-            else:
-                link = resolved(request, target)
-                mark = identity(link)
-            if mark not in seen:
-                seen.add(mark)
-                links.append(link)
-                marks.append(mark)
+        found = bad = 0
+        for one in requests:
+            rule = one.page
+            urls, plain = (one.urls, True) if isinstance(one, Links) else ((one.url,), is_plain(one))
+            for url in urls:
+                target = known[url] if url in known else self.find(url)
+                if target is None:
+                    bad += 1
+                    continue
+                found += 1
+                link: Request | msgspec.Raw
+                if plain and (rule is None or rule == target.rule):
+                    link, mark = target.packed, target.mark
+                else:
+                    link = resolved(Request(url, page=rule) if isinstance(one, Links) else one, target)
+                    mark = identity(link)
+                if mark not in seen:
+                    seen.add(mark)
+                    links.append(link)
+                    marks.append(mark)
+        result.links_found += found
+        result.bad_links += bad
 
 
 def is_plain(request: Request) -> bool:
@@ -208,6 +215,24 @@ def check_request(request: Request, book: RuleBook) -> None:
         raise AnswerError(f"{request.url}: the priority is {short(request.priority)}, not a whole number")
     if request.headers and not all(isinstance(text, str) for pair in request.headers.items() for text in pair):
         raise AnswerError(f"{request.url}: names and values of headers must be text")
+
+
+def checked_links(links: Links, book: RuleBook) -> Links:
+    """A plugin's links, in a list that it does not hold. Raises AnswerError as `check_request` does."""
+    if not isinstance(links.urls, list) or not _TEXT.issuperset(map(type, links.urls)):
+        raise AnswerError(f"the URLs of a Links are {short(links.urls)}, not a list of texts")
+    if links.page is not None and links.page not in book.rules:
+        raise AnswerError(book.unknown(links.page))
+    return Links(links.urls.copy(), links.page)
+
+
+def one_by_one(requests: Iterable[Request | Links]) -> Iterator[Request]:
+    """Each request by itself, for those who look at every one."""
+    for one in requests:
+        if isinstance(one, Links):
+            yield from one
+        else:
+            yield one
 
 
 def carried(carry: object) -> dict[str, Any]:

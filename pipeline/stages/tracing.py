@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from pipeline.errors import HooklineError
-from pipeline.model import Drop, Item, Reply, Request
+from pipeline.model import Drop, Item, Links, Reply, Request
 from pipeline.secrecy import masked
 from pipeline.stages.faults import clean, describe, short
 from pipeline.stages.hookspecs import GENERATORS
@@ -67,15 +67,22 @@ class Tracer:
 
 def told(answer: Any) -> str:
     """An answer in short; of requests only what anybody may see."""
-    if isinstance(answer, Request):
-        return f"Request {answer.method} {shown(answer.url)}"
-    if isinstance(answer, Reply):
-        return f"Reply {answer.status}, {len(answer.body)} bytes"
-    if isinstance(answer, Drop):
-        return f"Drop {short(str(answer.reason))}"
-    if isinstance(answer, Item):
-        return f"Item {answer.type} {short(dict(answer))}"
-    if isinstance(answer, list):
-        rest = f", and {len(answer) - _MOST} more" if len(answer) > _MOST else ""
-        return f"{len(answer)}: {', '.join(map(told, answer[:_MOST]))}{rest}" if answer else "nothing"
-    return short(answer)
+    match answer:
+        case Request():
+            text = f"Request {answer.method} {shown(answer.url)}"
+        case Links():
+            text = f"Links to {len(answer)} URLs"
+        case Reply():
+            text = f"Reply {answer.status}, {len(answer.body)} bytes"
+        case Drop():
+            text = f"Drop {short(str(answer.reason))}"
+        case Item():
+            text = f"Item {answer.type} {short(dict(answer))}"
+        case list() if answer:
+            rest = f", and {len(answer) - _MOST} more" if len(answer) > _MOST else ""
+            text = f"{len(answer)}: {', '.join(map(told, answer[:_MOST]))}{rest}"
+        case list():
+            text = "nothing"
+        case _:
+            text = short(answer)
+    return text

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode
 
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Parser, Selector, check_selector, compiled, split_pseudo
@@ -35,6 +35,9 @@ _GROUP_FACTOR: Final = 8  # matches per element above which searching element by
 
 Made = TypeVar("Made")
 
+# lexbor keeps one with every document; to make it takes a third of the time that it takes to parse a page.
+_find: Final[Callable[[str, LexborNode], list[LexborNode]]] = LexborCSSSelector().find  # type: ignore[no-untyped-call]
+
 
 class Tree:
     """The tree of an HTML document. `encoding` is that of `markup` if it is bytes; without one it is found out.
@@ -44,7 +47,6 @@ class Tree:
 
     __slots__ = (
         "_doc",
-        "_find",
         "_over_hidden",
         "_quirks",
         "_sieve",
@@ -62,14 +64,13 @@ class Tree:
         self.depth_truncated = flat is not markup
         self._doc = LexborHTMLParser(flat)
         self.root = cast("LexborNode", self._doc.root)
-        self._find: Callable[[str, LexborNode], list[LexborNode]] = self._doc.selector.find
         self._top = list(top_nodes(self._doc))
         for node in self._top:
             if node.tag == "-doctype":
                 # lexbor counts a doctype as a sibling: `html:first-child` would not match. It is kept in `_top`.
                 node.decompose(recursive=False)
         if "xlink:" in markup or "xml:" in markup:
-            _rename_foreign_attributes(self._find("svg, svg *, math, math *", self.root))
+            _rename_foreign_attributes(_find("svg, svg *, math, math *", self.root))
         self._soup: BeautifulSoup | None = None
         self._sieve: Sieve | None = None
         self._over_hidden: set[int] | None = None
@@ -122,7 +123,7 @@ class Tree:
             return []  # its content is another document, as in a browser
         if selector.engine == "soup":
             return self._sieved(selector, scope)
-        found = self._find(css, self.root if scope is None else scope)
+        found = _find(css, self.root if scope is None else scope)
         if "," in css:
             found = list({node.mem_id: node for node in found}.values())
         if scope is not None and found and found[0].mem_id == scope.mem_id:
@@ -143,7 +144,7 @@ class Tree:
         if self._quirks is None:
             probe = self._doc.create_node("i")
             probe.attrs["class"] = "q"
-            self._quirks = bool(self._find(".Q", probe))
+            self._quirks = bool(_find(".Q", probe))
         return self._quirks
 
     def text_of(self, node: LexborNode) -> str:
@@ -151,11 +152,13 @@ class Tree:
         over = self._over_hidden
         if over is None:
             over = self._over_hidden = self._find_over_hidden()
-        return collapse(_visible_text(node) if over and node.mem_id in over else node.text_lexbor())
+        text = _visible_text(node) if over and node.mem_id in over else node.text_lexbor()
+        # As `collapse`, which this is called more often than anything else to do.
+        return text.strip(" ") if text.isprintable() and "  " not in text else " ".join(text.split())
 
     def _find_over_hidden(self) -> set[int]:
         over: set[int] = set()
-        for hidden in self._find("script, style, template", self.root):
+        for hidden in _find("script, style, template", self.root):
             node: LexborNode | None = hidden
             while node is not None and node.mem_id not in over:
                 over.add(node.mem_id)
@@ -204,8 +207,10 @@ class Element:
     @property
     def link(self) -> str | None:
         """Where the element leads: its `href`, else its `src`."""
-        href = self.attr("href")
-        return self.attr("src") if href is None else href
+        try:
+            return self.node.attrs["href"] or ""
+        except KeyError:
+            return self.attr("src")
 
     @property
     def html(self) -> str:
@@ -296,23 +301,26 @@ class Group:
 
     def _share_out(self, nodes: list[LexborNode], first: bool, make: Callable[[LexborNode], Made]) -> list[list[Made]]:
         answer: list[list[Made]] = [[] for _ in self.elements]
-        for node in nodes:
-            for owner in self._owners_above(node):
-                share = answer[owner]
-                if not (first and share):
-                    share.append(make(node))
-        return answer
-
-    def _owners_above(self, node: LexborNode) -> tuple[int, ...]:
         owners = self._owners
         if not owners:
             self._fill()
+        for node in nodes:
+            above = node.parent
+            found = owners.get(above.mem_id) if above is not None else ()
+            for owner in self._owners_of(above) if found is None else found:
+                share = answer[owner]
+                if not first or not share:
+                    share.append(make(node))
+        return answer
+
+    def _owners_of(self, node: LexborNode | None) -> tuple[int, ...]:
+        """The elements that a node is in or is, by position."""
+        owners = self._owners
         path: list[int] = []
-        above = node.parent
-        while above is not None and (key := above.mem_id) not in owners:
+        while node is not None and (key := node.mem_id) not in owners:
             path.append(key)
-            above = above.parent
-        found = owners[above.mem_id] if above is not None else ()
+            node = node.parent
+        found = owners[node.mem_id] if node is not None else ()
         for key in path:
             owners[key] = found
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline import OptionError, Selector, SelectorError
@@ -280,7 +281,7 @@ def _picker(spec: Spec, link: bool, selector: Selector | None) -> Pick:
 
 
 _PICKS: Mapping[str, Pick] = {
-    "link": lambda element: element.link,
+    "link": attrgetter("link"),
     "url": lambda element: element.link or element.text,
     "text": whole_text,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline import Drop, Element, Explained, ParseError, Selector, SelectorError
+from pipeline import Drop, Element, Explained, Links, ParseError, Selector, SelectorError
 
 from ._composite import EMPTY, FirstOf, Join, Objects, spread
 from ._css_miss import cut, misses, near_attributes, snippet
@@ -55,7 +55,7 @@ def _read(rule: Any, reading: Reading) -> tuple[list[Any], list[str]]:
 def explain_follow(rule: FollowRule, reading: Reading) -> Explained:
     """A follow rule: the links that it finds, and what they carry."""
     links, failure = _read(rule, reading)
-    found = [one.url for one in links]
+    found = [url for one in links for url in (one.urls if isinstance(one, Links) else [one.url])]
     told = Explained("follow", rule.spec.get("page") or "", asked(rule.spec), len(found), len(found), 1, found[:SHOWN])
     scopes = Scopes(reading) if rule.each is None else rule.each(reading)
     if rule.each is not None:

@@ -65,6 +65,7 @@ class Field:
         "_default",
         "_fail",
         "_first",
+        "_once",
         "_quick",
         "_separator",
         "chain",
@@ -105,6 +106,7 @@ class Field:
         self.index = index
         self._first = index == 0 and not many
         self.page_wide = page_wide
+        self._once = page_wide or not source.observed  # every record has the same
         self._default = default
         self._fail = fail
         plain = chain == Chain(None, (), None) and not page_wide and index == 0 and not joined
@@ -114,7 +116,7 @@ class Field:
         """The field's value for each record."""
         if self._quick is not None:
             return self._column_of_texts(self._quick, scopes)
-        if self.page_wide and not scopes.whole:
+        if self._once and not scopes.whole:
             value = self.column(Scopes(scopes.reading))[0]
             return [own(value) for _ in range(scopes.size)]
         found = self.values(scopes, self.raws(scopes, self._first))

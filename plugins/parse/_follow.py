@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
-from pipeline import Request
+from pipeline import Links, Request
 
 from ._compile import Compiler, KeyPath
 from ._reading import Reading, Scopes
@@ -42,8 +42,10 @@ class FollowRule:
         self.carry = compiler.fields(full.get("carry"), (*path, "carry"))
         limit = full.get("limit")
         self._limit = None if limit is None else (".".join(map(str, ("pages", *path, "limit"))), int(limit))
+        special = self._dressed or self.carry or self._priority or self._limit or not self._target.plain
+        self._plain = not special  # there is nothing to its requests but a URL
 
-    def read(self, reading: Reading) -> Iterator[Request]:
+    def read(self, reading: Reading) -> Iterator[Request | Links]:
         """The requests of the page, in document order, as the references that stand there: the host resolves them."""
         if self.number is not None:
             number = self.number.next(reading)
@@ -53,7 +55,7 @@ class FollowRule:
         elif self.link is not None:
             yield from self._read_links(reading)
 
-    def _read_links(self, reading: Reading) -> Iterator[Request]:
+    def _read_links(self, reading: Reading) -> Iterator[Request | Links]:
         assert self.link is not None
         scopes = Scopes(reading) if self.each is None else self.each(reading)
         if not scopes.size:
@@ -61,13 +63,14 @@ class FollowRule:
         links = self.link.column(scopes)
         if not any(links):
             return
+        if self._plain:
+            yield Links([text for found in links for text in _texts(found)], self._page)
+            return
         columns = [field.column(scopes) for field in self.carry]
         rows: Sequence[Any] = list(zip(*columns, strict=True)) if columns else [()] * scopes.size
         for found, row in zip(links, rows, strict=True):
-            for value in found if isinstance(found, list) else (found,):
-                if value is not None:
-                    carry = self._carried(row) if row else {}
-                    yield self._request(value if type(value) is str else text_of(value), carry, reading)
+            for text in _texts(found):
+                yield self._request(text, self._carried(row) if row else {}, reading)
 
     def _carried(self, values: Sequence[Any]) -> dict[str, Any]:
         return {field.name: value for field, value in zip(self.carry, values, strict=True) if value is not None}
@@ -80,6 +83,12 @@ class FollowRule:
             request.method, request.body = self._method, target.body(value)
             request.headers = dict(self._headers)
         return request
+
+
+def _texts(found: Any) -> list[str]:
+    """What a record's link field holds: one, several or none."""
+    values = found if isinstance(found, list) else [found]
+    return [value if type(value) is str else text_of(value) for value in values if value is not None]
 
 
 class _Target:

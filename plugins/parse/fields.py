@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline import Drop, Explained, Item, Page, Registry, Request, hookimpl
+from pipeline import Drop, Explained, Item, Links, Page, Registry, Request, hookimpl
 
 from ._compile import Compiler, KeyPath, Notes, Problems
 from ._composite import EMPTY
@@ -44,7 +44,7 @@ class Fields:
             raise ExceptionGroup("the page rules are wrong", problems)
 
     @hookimpl
-    def parse(self, page: Page) -> Iterator[Item | Request | Drop]:
+    def parse(self, page: Page) -> Iterator[Item | Request | Links | Drop]:
         """The items and the links of the page, by the rule that it was asked for under."""
         rule = self._rules.get(page.rule)
         if rule is None:

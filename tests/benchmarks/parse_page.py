@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 from bs4 import BeautifulSoup
 from selectolax.lexbor import LexborHTMLParser
 
-from pipeline import Item, Page
+from pipeline import Item, Links, Page
 from pipeline.stages.tree import Tree
 from plugins.parse.fields import Fields
 
@@ -50,8 +50,8 @@ def contenders(body: bytes) -> dict[str, Callable[[], Any]]:
     def with_joins() -> list[Any]:
         asked = page()
         found = list(fields.parse(asked))
-        known = {one.url: asked.url_join(one.url) for one in found if not isinstance(one, Item)}
-        return [one if isinstance(one, Item) else known[one.url] for one in found]
+        joined = [asked.url_join(url) for one in found if isinstance(one, Links) for url in one.urls]
+        return [one for one in found if isinstance(one, Item)] + joined
 
     return {
         "by_hand": lambda: by_hand(body),

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import Drop, Item, OptionError, Page, Request, RunInfo
+from pipeline import Drop, Item, Links, OptionError, Page, Request, RunInfo
 from pipeline.config.rules import PageRule
+from pipeline.stages.links import one_by_one
 from plugins.filter.omit import Omit
 from plugins.filter.where import Where
 from plugins.parse._transform import EXAMPLES, MAKERS, PLAIN, StepError, compile_step
@@ -261,7 +262,8 @@ def test_what_is_dropped_and_what_is_no_item() -> None:
 
 def links(spec: Any, body: str, content_type: str = "text/html", **more: Any) -> list[Request]:
     rule = PageRule.model_validate({"items": more.pop("items", []), "follow": [spec]}).dump()
-    return [one for one in read(rule, body, content_type, **more) if isinstance(one, Request)]
+    found = read(rule, body, content_type, **more)
+    return list(one_by_one(one for one in found if isinstance(one, Request | Links)))
 
 
 @pytest.mark.parametrize(
