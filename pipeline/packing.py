@@ -94,7 +94,9 @@ def pack_rows(rows: Iterable[tuple[str, dict[str, Any], str, int, bool]]) -> byt
     """Items of a result, each with its type, its page's URL, when that was fetched, and whether it asks not to be kept;
     for `unpack_values`.
     """
-    return _encode([(kind, _written(fields), *origin) for kind, fields, *origin in rows])
+    return _encode(
+        [row if (fields := _written(row[1])) is row[1] else (row[0], fields, row[2], row[3], row[4]) for row in rows]
+    )
 
 
 def unpack_items(data: bytes) -> list[ItemRecord]:

@@ -98,12 +98,17 @@ def add(fields: Fields, more: Mapping[str, Mapping[str, FieldFigures]]) -> None:
 
 
 def _fields(items: Sequence[Mapping[str, Any]]) -> dict[str, FieldFigures]:
-    names = dict.fromkeys(chain.from_iterable(items))
+    names = list(items[0])
+    if all(list(item) == names for item in items):  # as those of one rule have
+        columns = zip(*[item.values() for item in items], strict=True)
+        return {name: _field(column) for name, column in zip(names, columns, strict=True)}
+    names = list(dict.fromkeys(chain.from_iterable(items)))
     return {name: _field([item[name] for item in items if name in item]) for name in names}
 
 
 def _field(values: Sequence[Any]) -> FieldFigures:
-    kinds = Counter(map(type, values))
+    same_kind = len(set(map(type, values))) == 1
+    kinds: dict[type, int] = {type(values[0]): len(values)} if same_kind else Counter(map(type, values))
     kinds.pop(_NOTHING, None)
     figures = FieldFigures()
     for kind, count in kinds.items():

@@ -11,6 +11,7 @@ never changed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -144,6 +145,7 @@ class Stager:
             for item, mark in self._items(page, facts, staged):
                 kept.append((item.type, item, url, fetched, noindex))
                 marks.append(mark)
+        staged.by_type.update(Counter(row[0] for row in kept))
         staged.items = pack_rows(kept) if kept else b""  # as they are now: stores get them after that
         staged.marks = b"".join(marks)
         staged.fields = measure(one[1] for one in kept)
@@ -189,12 +191,11 @@ class Stager:
         equals: dict[bytes, int] = {}
         for record in records:
             item = item_of(record.type, record.fields, record.rule)
-            if self._is_duplicate(item):
+            if self._keys and self._is_duplicate(item):
                 _count(staged.dropped, "duplicate")
                 continue
             answer = self._single(item, facts) if self._single is not None else item
             if isinstance(answer, Item):
-                _count(staged.by_type, answer.type)
                 single = 0 <= record.rule < len(eaches) and not eaches[record.rule]
                 yield answer, self._mark(answer, page, record.rule, equals, single=single)
             elif isinstance(answer, Drop):
@@ -219,8 +220,8 @@ class Stager:
         return False
 
     def _mark(self, item: Item, page: ResultPage, rule: int, equals: dict[bytes, int], *, single: bool) -> bytes:
-        key = self._key(item) if item.type in self._keys else None
         content = _canonical(item)
+        key = self._key(item) if item.type in self._keys else None
         if key is not None:
             return key + _hash(content)
         if single:
@@ -238,15 +239,18 @@ class Stager:
         for number, (store, batch) in enumerate(zip(self.stores, self._batches, strict=True), 1):
             if store.only is not None if change is None else store.only not in (change, "changed"):
                 continue
-            for kind, fields, url, fetched, noindex in rows:
-                if store.items is None or kind in store.items:
-                    item = fields if number == len(self.stores) else item_of(kind, fields)
-                    if store.meta:
-                        item.update(self._meta(store.meta, kind, Origin(url, fetched, noindex), change))
-                    batch.append(item)
-                    if len(batch) == BATCH:
-                        store.store_items(batch[:])
-                        batch.clear()
+            wanted = rows if store.items is None else [row for row in rows if row[0] in store.items]
+            if number == len(self.stores):
+                items = [row[1] for row in wanted]
+            else:
+                items = [item_of(row[0], row[1]) for row in wanted]
+            if store.meta:
+                for item, (kind, _, url, fetched, noindex) in zip(items, wanted, strict=True):
+                    item.update(self._meta(store.meta, kind, Origin(url, fetched, noindex), change))
+            batch.extend(items)
+            while len(batch) >= BATCH:
+                store.store_items(batch[:BATCH])
+                del batch[:BATCH]
 
     def _meta(self, names: tuple[str, ...], kind: str, origin: Origin, change: str | None) -> dict[str, Any]:
         known = {
