@@ -27,6 +27,7 @@ from pipeline.stages.storing import StoreProcess
 from pipeline.stages.worker import JOB, WatchedHost, WorkerSetup, packed
 from pipeline.workers.inline import InlinePool, Pool
 from pipeline.workers.pool import WorkerPool
+from pipeline.workers.process import Process
 
 OURS = "selectors"  # the fetch stage's name among fetchers
 MOST = 8  # worker processes that `auto` stands for
@@ -194,9 +195,15 @@ def make_fetchers(loaded: Loaded, host: Host, loop: Loop, *, workers: int | None
 
 
 def make_stager(
-    loaded: Loaded, host: Host, stores: Sequence[Store], *, workers: int | None, output: Path | None
+    loaded: Loaded,
+    host: Host,
+    stores: Sequence[Store],
+    *,
+    workers: int | None,
+    output: Path | None,
+    process: Process | None = None,
 ) -> Stager | StoreProcess:
-    """The store side of publishing: a process of its own, unless all is done in one."""
+    """The store side of publishing: a process of its own, unless all is done in one. `process`: see `StoreProcess`."""
     config = loaded.config
     eaches = {name: [rule.each is not None for rule in page.items] for name, page in config.pages.items()}
     if processes(config.workers if workers is None else workers) == 0:
@@ -214,7 +221,12 @@ def make_stager(
         points=host.points,
         trace=host.tracer.target if host.tracer else "",
     )
-    return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY))
+    return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY), process)
+
+
+def runs_only_ours(loaded: Loaded, host: Host) -> bool:
+    """Whether no code of others runs anywhere: then a process that has parsed pages may do other work as well."""
+    return host.is_bundled and not loaded.config.plugins
 
 
 def processes(given: int | Literal["auto"]) -> int:

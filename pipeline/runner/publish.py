@@ -13,6 +13,7 @@ pages the published ones.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -150,14 +151,10 @@ class Publisher:
         before = writer.call(pages.published)
         comparison = self._comparison(before)
         total = _Totals()
-        ids = writer.call(pages.order, number)
-        for seq, start in enumerate(range(0, len(ids), PAGES)):
-            if self._stopped():
-                raise StoppedError
-            found = writer.call(pages.read, ids[start : start + PAGES])
-            staged = self._stager.stage([_result_page(page) for page in found])
+        read: deque[list[StoredPage]] = deque()  # and not staged yet
+        for seq, staged in enumerate(self._stager.stage(self._read(read))):
             comparison.feed(staged.marks)
-            total.add(found, staged, number)
+            total.add(read.popleft(), staged, number)
             writer.post(pages.add_chunk, number, seq, sum(staged.by_type.values()), staged.marks, staged.items)
         total.tell(summary, comparison.end())
         self._feed_changes(self._stager, comparison)
@@ -166,6 +163,16 @@ class Publisher:
             rows = [DeadRow.of(number, None, lost.mark, lost.url, lost.letter) for lost in total.dead]
             writer.post(pages.dead, rows)
         return comparison
+
+    def _read(self, read: deque[list[StoredPage]]) -> Iterator[list[ResultPage]]:
+        """The pages of the result in output order, piece by piece; as they are in the state, they go into `read`."""
+        ids = self._writer.call(pages.order, self._number)
+        for start in range(0, len(ids), PAGES):
+            if self._stopped():
+                raise StoppedError
+            found = self._writer.call(pages.read, ids[start : start + PAGES])
+            read.append(found)
+            yield [_result_page(page) for page in found]
 
     def _begin(self, summary: Summary, comparison: Comparison) -> None:
         """From here on the run will be published."""

@@ -31,7 +31,7 @@ from pipeline.runner.home import FILE, Home, state_folder
 from pipeline.runner.judging import Judge
 from pipeline.runner.memory import memory_limit
 from pipeline.runner.past import Past, why_not
-from pipeline.runner.plugging import item_keys, make_stager
+from pipeline.runner.plugging import item_keys, make_stager, runs_only_ours
 from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
 from pipeline.runner.report import crawled, fill, take_leave, write_report
@@ -155,7 +155,7 @@ class Session:
                 if self.watch is not None:
                     self.watch(engine)
                 summary.notes = [*self.notes, *summary.notes]
-                if not self.options.dry_run:
+                if not (self.options.dry_run or runs_only_ours(self.loaded, job.host)):
                     self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)
@@ -268,8 +268,11 @@ class Session:
         """The store side of publishing, if it has not died since it was made."""
         if self.stager is not None and self.stager.alive:
             return self.stager
-        options = self.options
-        return make_stager(self.loaded, job.host, job.stores, workers=options.workers, output=options.output)
+        # To start one costs as much as 100 pages, and those that read pages have done so.
+        is_free = job.engine is not None and runs_only_ours(self.loaded, job.host)
+        process = job.engine.pool.release() if job.engine is not None and is_free else None
+        workers, output = self.options.workers, self.options.output
+        return make_stager(self.loaded, job.host, job.stores, workers=workers, output=output, process=process)
 
     def _finish_publish(self, past: Past) -> Summary:
         """Deliver what the last process had begun to publish."""

@@ -89,7 +89,7 @@ class Clerk:
     def _do(self, order: Order) -> Staged | None:
         stager = self._stager
         if order.what == "stage":
-            return stager.stage(order.pages)
+            return stager.take(order.pages)
         if order.what == "feed":
             stager.feed_again(order.data)
         elif order.what == "changes":

@@ -12,7 +12,7 @@ never changed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import groupby
@@ -132,7 +132,11 @@ class Stager:
         """One for some of the stores, to feed a result that has been staged before."""
         return Stager(stores, run=self._run)
 
-    def stage(self, pages: Sequence[ResultPage]) -> Staged:
+    def stage(self, pieces: Iterable[Sequence[ResultPage]]) -> Iterator[Staged]:
+        """Take the next pages of the result, piece by piece."""
+        return map(self.take, pieces)
+
+    def take(self, pages: Sequence[ResultPage]) -> Staged:
         """Take the next pages of the result."""
         staged = Staged()
         kept: list[Row] = []

@@ -7,7 +7,8 @@ committed is told to the next process. Stores of the command line, whose data go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -17,18 +18,22 @@ from pipeline.stages.clerk import JOB, Done, Order, StoreSetup
 from pipeline.stages.staging import ResultPage, Staged, Stager, Store
 from pipeline.stages.stores import BoundStore
 from pipeline.workers.caller import Caller, CallError
+from pipeline.workers.process import Process
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _done: Final = msgspec.msgpack.Decoder(Done).decode
 
 
 class StoreProcess:
-    """A `Stager` in a process of its own. `stores` are this process's, which say where their outputs are."""
+    """A `Stager` in a process of its own. `stores` are this process's, which say where their outputs are.
 
-    def __init__(self, stores: Sequence[Store], setup: StoreSetup) -> None:
+    `process` is one that has done other work, where nothing but our own code ever runs; None: a new one.
+    """
+
+    def __init__(self, stores: Sequence[Store], setup: StoreSetup, process: Process | None = None) -> None:
         self.stores = stores
         self.seconds: dict[str, float] = {}
-        self._caller = Caller(JOB, _encode(setup))
+        self._caller = Caller(JOB, _encode(setup), process=process)
         self._there = [store for store in stores if isinstance(store, BoundStore)]
         self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
 
@@ -45,9 +50,21 @@ class StoreProcess:
         self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
         return self
 
-    def stage(self, pages: Sequence[ResultPage]) -> Staged:
-        """Take the next pages of the result."""
-        staged = self._ask(Order("stage", pages=list(pages))).staged
+    def stage(self, pieces: Iterable[Sequence[ResultPage]]) -> Iterator[Staged]:
+        """Take the next pages of the result, piece by piece. While one is staged there, the next is read here."""
+        asked = False
+        for pages in pieces:
+            order = _encode(Order("stage", pages=list(pages)))
+            staged = self._staged() if asked else None
+            self._begin(order)
+            asked = True
+            if staged is not None:
+                yield staged
+        if asked:
+            yield self._staged()
+
+    def _staged(self) -> Staged:
+        staged = self._end().staged
         assert staged is not None, "the store process answered nothing"
         self._here.feed_again(staged.items)
         return staged
@@ -89,13 +106,31 @@ class StoreProcess:
         self._caller.close()
 
     def _ask(self, order: Order) -> Done:
-        try:
-            done = _done(self._caller.call(_encode(order)))
-        except CallError as error:
-            raise StorageError(
-                f"the store process {error}; what was not put in place is delivered next time"
-            ) from error
+        with _told():
+            answer = self._caller.call(_encode(order))
+        return self._done(answer)
+
+    def _begin(self, order: bytes) -> None:
+        with _told():
+            self._caller.ask(order)
+
+    def _end(self) -> Done:
+        with _told():
+            answer = self._caller.answer()
+        return self._done(answer)
+
+    def _done(self, answer: bytes) -> Done:
+        done = _done(answer)
         self.seconds = done.seconds
         if done.failed is not None:
             raise StorageError(done.failed)
         return done
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """The death of the process, as what it means for the stores."""
+    try:
+        yield
+    except CallError as error:
+        raise StorageError(f"the store process {error}; what was not put in place is delivered next time") from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from pipeline.workers import notes
 from pipeline.workers.child import ANSWER, FAILED, LAST, NUMBER, Failed, First
 from pipeline.workers.deaths import start_error
 from pipeline.workers.framing import LONGEST, Frames, frame
-from pipeline.workers.process import signal_name, spawn
+from pipeline.workers.process import Process, signal_name, start_process
 
 _BUFFER: Final = 256 * 1024
 _END: Final = 2.0  # seconds that the process may take to end by itself
@@ -40,18 +39,18 @@ class CallError(HooklineError):
 class Caller:
     """Starts a process for `job` ("module:function", see `pipeline.workers.child`) and does not wait for it: the first
     call does, and raises ConfigError if the process could not be set up. Raises OSError.
+
+    `process` is one that a pool has let go, to be set up anew instead.
     """
 
-    def __init__(self, job: str, setup: bytes, path: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, job: str, setup: bytes, path: Sequence[str] | None = None, *, process: Process | None = None
+    ) -> None:
         self._frames = Frames(LONGEST)
         self._buffer = memoryview(bytearray(_BUFFER))
-        self._notes = notes.create()
         self._number = 0
-        self._sock, theirs = socket.socketpair()
-        try:
-            self._process = spawn(theirs.fileno(), self._notes)
-        finally:
-            theirs.close()
+        self._owed = 0  # answers that are still to come
+        self._process, self._sock, self._notes = process or start_process()
         given = [text for text in (sys.path if path is None else path) if isinstance(text, str)]
         self._is_set_up = False
         self._send(0, msgspec.msgpack.encode(First(job, setup, given, LONGEST)))
@@ -63,6 +62,16 @@ class Caller:
 
     def call(self, payload: bytes) -> bytes:
         """The answer to one call. Raises CallError; the process is of no more use then."""
+        while self._owed:  # to somebody who did not wait for it
+            self.answer()
+        self.ask(payload)
+        return self.answer()
+
+    def ask(self, payload: bytes) -> None:
+        """Begin a call: `answer` gives what comes of it. The last one must have been answered, or both wait for ever:
+        the process takes no call, and we no answer, while the other is writing.
+        """
+        assert not self._owed, "the last call has not been answered"
         if not self._is_set_up:
             self._is_set_up = True
             kind, answer = self._take()
@@ -70,7 +79,12 @@ class Caller:
                 self.close()
                 raise start_error("", msgspec.msgpack.decode(answer, type=Failed))
         self._number += 1
+        self._owed += 1
         self._send(self._number, payload)
+
+    def answer(self) -> bytes:
+        """The answer to the call that was begun. Raises CallError."""
+        self._owed -= 1
         kind, answer = self._take()
         if kind not in (ANSWER, LAST):
             raise CallError(answer.decode("utf-8", "replace").strip().splitlines()[-1])

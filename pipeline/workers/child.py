@@ -4,8 +4,9 @@ Answers for: leaving nothing of the process's own in plugins' hands (the channel
 outlive an exec or a fork), dying with the parent, keeping the terminal's signals out, plugins' prints on stderr. Must
 not know plugins, pages or the config: the job is a dotted name, and what it takes and gives are bytes.
 
-    parent -> child   frame: job number, payload. The first is number 0: {"job": "module:function", "setup": bytes, ...}
-    child -> parent   frame: job number, kind, payload. READY or FAILED answers the first; ANSWER, LAST or RAISED a job
+    parent -> child   frame: job number, payload. Number 0, which comes first, says what jobs are: {"job":
+                      "module:function", "setup": bytes, ...}; one that comes later makes them something else
+    child -> parent   frame: job number, kind, payload. READY or FAILED answers number 0; ANSWER, LAST or RAISED a job
 
 The parent starts it with `python -P -c`, so that neither the working directory nor anything else than the parent's own
 `sys.path` decides what is imported. Before the first frame is read, nothing but this room has been imported.
@@ -45,7 +46,7 @@ _getpid, _readv, _write, _exit = os.getpid, os.readv, os.write, os._exit
 
 
 class First(msgspec.Struct):
-    """The first frame. `path` is the parent's `sys.path`; `most` the bytes that an answer may have."""
+    """What jobs are. `path` is the parent's `sys.path`; `most` the bytes that an answer may have."""
 
     job: str
     setup: bytes
@@ -76,8 +77,14 @@ def main() -> NoReturn:
     collector.relax()
     channel = Channel(given)
     notes.open_in_child(shared)
-    guard = Guard()  # before anything of a plugin is imported: its signal handlers must be ours
-    first = msgspec.msgpack.decode(channel.first(), type=First)
+    Guard()  # before anything of a plugin is imported: its signal handlers must be ours
+    _serve(channel)
+    _leave(0)
+
+
+def _set_up(channel: Channel, setup: bytes) -> tuple[Run, Guard, int]:
+    """What is to be done with jobs, how the process is to be between them, and how long an answer may be."""
+    first = msgspec.msgpack.decode(setup, type=First)
     sys.path[:] = first.path
     try:
         run = _load(first.job)(first.setup)
@@ -87,13 +94,15 @@ def main() -> NoReturn:
     collector.relax()
     guard = Guard()  # what was set up is how it should be
     channel.write(0, READY, b"")
-    _serve(channel, run, guard, first.most)
-    _leave(0)
+    return run, guard, first.most
 
 
-def _serve(channel: Channel, run: Run, guard: Guard, most: int) -> None:
+def _serve(channel: Channel) -> None:
     here = notes.here()
     for number, payload in channel.jobs():
+        if number == 0:
+            run, guard, most = _set_up(channel, bytes(payload))
+            continue
         try:
             kind, answer, error = ANSWER, run(payload), None
         except BaseException as raised:  # is no answer; the process may be in any state
@@ -130,23 +139,15 @@ class Channel:
         os.close(given)
         self._frames = Frames(LONGEST)
         self._buffer = memoryview(bytearray(_READ))
-        self._early: list[Piece] = []
         self._forker = 0
         os.register_at_fork(before=self._forking, after_in_child=self._forked)
 
-    def first(self) -> bytes:
-        """The payload of the first frame."""
-        self._early = self._wait()
-        return bytes(memoryview(self._early.pop(0))[NUMBER:])
-
     def jobs(self) -> Any:
         """(number, payload) until the parent closes its end. A payload is gone when the next is asked for."""
-        frames = self._early
         while True:
-            for frame in frames:
+            for frame in self._wait():
                 view = memoryview(frame)
                 yield int.from_bytes(view[:NUMBER], "big"), view[NUMBER:]
-            frames = self._wait()
 
     def write(self, number: int, kind: int, payload: bytes) -> None:
         """Send a frame. Ends the process if the parent is gone."""

@@ -9,10 +9,13 @@ import contextlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import HooklineError
 from pipeline.model import PageJob, Request
+
+if TYPE_CHECKING:
+    from pipeline.workers.process import Process
 
 
 class Pool(Protocol):
@@ -27,6 +30,7 @@ class Pool(Protocol):
     def start(self) -> None: ...
     def submit(self, token: Any, job: PageJob | Request) -> None: ...
     def memory(self) -> int: ...
+    def release(self) -> Process | None: ...
     def close(self) -> None: ...
 
 
@@ -64,6 +68,10 @@ class InlinePool:
     def memory(self) -> int:
         """Bytes of other processes: none."""
         return 0
+
+    def release(self) -> Process | None:
+        """A process for other work: there is none."""
+        return None
 
     def close(self) -> None:
         """Take no more jobs; results in `done` stay."""

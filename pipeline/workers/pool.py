@@ -28,7 +28,7 @@ from pipeline.model import PackedPage, PageJob, Request
 from pipeline.workers.child import FAILED, LAST, NUMBER, RAISED, READY, Failed, First
 from pipeline.workers.deaths import GARBLED, MEMORY, TIME, page_fault, size_text, start_error
 from pipeline.workers.framing import MOST, FrameError, Piece
-from pipeline.workers.process import NOT_NOW, Task, Worker
+from pipeline.workers.process import NOT_NOW, Process, Task, Worker
 
 AHEAD: Final = 2  # jobs in every worker's channel before another worker is started
 SLOW: Final = 0.02  # seconds a page, from which the way to a worker and back counts for nothing
@@ -120,6 +120,14 @@ class WorkerPool:
         self._queue.append(task)
         self._dispatch()
         self._set_timer()
+
+    def release(self) -> Process | None:
+        """The process of a worker that has nothing to do, for other work than pages; None if there is none."""
+        free = next((worker for worker in self._workers if worker.is_free), None)
+        if free is None:
+            return None
+        self._workers.remove(free)
+        return free.let_go()
 
     def close(self) -> None:
         """End all workers and wait for that, a second at most; jobs without an answer are dropped, `done` stays."""

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -55,6 +55,28 @@ class Task:
         buffer[:HEAD] = head(len(buffer) - HEAD)
         buffer[HEAD : HEAD + NUMBER] = number.to_bytes(NUMBER, "big")
         self.frame = buffer
+
+
+class Process(NamedTuple):
+    """A process that waits to be told what to do, our end of its channel, and the notes that it shares with us."""
+
+    popen: subprocess.Popen[bytes]
+    sock: socket.socket
+    notes: int
+
+
+def start_process() -> Process:
+    """A new one. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    shared = notes.create()
+    try:
+        return Process(_spawn(theirs.fileno(), shared), ours, shared)
+    except BaseException:
+        ours.close()
+        os.close(shared)
+        raise
+    finally:
+        theirs.close()
 
 
 class Worker:
@@ -110,16 +132,7 @@ class Worker:
         self._on_ready = lambda mask: on_ready(self, mask)
         self._interest = 0
         self._unsent: deque[bytearray | bytes | memoryview] = deque()
-        self._sock, theirs = socket.socketpair()
-        self._notes = notes.create()
-        try:
-            self._process = spawn(theirs.fileno(), self._notes)
-        except BaseException:
-            self._sock.close()
-            os.close(self._notes)
-            raise
-        finally:
-            theirs.close()
+        self._process, self._sock, self._notes = start_process()
         self._sock.setblocking(False)
         self._watch(READ)
         self._send(frame(bytes(NUMBER) + msgspec.msgpack.encode(first)))
@@ -152,6 +165,19 @@ class Worker:
             return NOT_NOW
         except OSError:  # it ended with jobs unread
             return 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is set up and has nothing to do, nor ever will have if its pool gives it nothing."""
+        busy = self.flight or self._unsent or self.frames.partial
+        return self.ready and not (busy or self.alone or self.retiring)
+
+    def let_go(self) -> Process:
+        """The process of a worker that is free, for whoever has other work for it."""
+        self._watch(0)
+        self._sock.setblocking(True)
+        self._status = 0  # as far as the pool is concerned
+        return Process(self._process, self._sock, self._notes)
 
     def hang_up(self) -> None:
         """Its end of the channel is closed: give it nothing more, and hear nothing."""
@@ -257,7 +283,7 @@ class Worker:
         return f"ended with exit status {self._status}"
 
 
-def spawn(channel: int, shared: int) -> subprocess.Popen[bytes]:
+def _spawn(channel: int, shared: int) -> subprocess.Popen[bytes]:
     flags = ["-I"] if sys.flags.isolated else ["-s"] * sys.flags.no_user_site + ["-E"] * sys.flags.ignore_environment
     return subprocess.Popen(
         [sys.executable, *flags, "-P", "-c", _CODE, _ROOT, str(channel), str(shared), str(os.getpid())],

@@ -73,6 +73,20 @@ def test_a_store_that_kills_its_process(
     assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".stage", ".lock")]
 
 
+@pytest.mark.parametrize(("more", "processes"), [("", 1), ("\nplugins: [./other.py]", 2)])
+def test_a_worker_goes_on_with_the_stores_where_no_code_of_others_runs(
+    site: Any, hookline: Any, tmp_path: Path, more: str, processes: int
+) -> None:
+    site.page("/", "<h1>Home</h1>")
+    (tmp_path / "other.py").write_text("from pipeline import hookimpl\n@hookimpl\ndef classify(page): return None\n")
+    (tmp_path / "shop.yaml").write_text((PLAIN + STORES).format(url=site.url, second="second.jsonl") + more)
+    (tmp_path / "sitecustomize.py").write_text("import os; open('started', 'a').write(f'{os.getpid()}\\n')")
+    done = hookline("run", "shop.yaml", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "started").read_text().splitlines()) == 1 + processes
+    assert (tmp_path / "third.jsonl").read_text() == '{"title":"Home"}\n'
+
+
 STORES = "store: [{{jsonl: first.jsonl}}, {{jsonl: {second}}}, {{jsonl: third.jsonl}}]"
 PLAIN = """
 name: shop

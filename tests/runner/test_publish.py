@@ -90,8 +90,8 @@ def test_the_first_item_of_a_key_wins_within_its_type() -> None:
     items = [Item("book", id=1, n=1), Item("book", id=1, n=2), Item("pen", id=1, n=3), Item("book", id=None, n=4)]
     items.append(Item("book", n=5))
     stager = Stager([store], keys={"book": ["id"]})
-    first = stager.stage([result_page("http://a/", records(*items))])
-    second = stager.stage([result_page("http://b/", records(Item("book", id=1, n=6)))])
+    first = stager.take([result_page("http://a/", records(*items))])
+    second = stager.take([result_page("http://b/", records(Item("book", id=1, n=6)))])
     stager.finish()
     assert [row["n"] for row in store.rows] == [1, 3, 4, 5]
     assert (first.dropped, second.dropped) == ({"duplicate": 1}, {"duplicate": 1})
@@ -101,7 +101,7 @@ def test_the_first_item_of_a_key_wins_within_its_type() -> None:
 def test_a_key_of_several_fields_is_a_key_where_one_is_there() -> None:
     stager = Stager([], keys={"book": ["id", "shop"]})
     items = [Item("book", id=1, shop="a"), Item("book", id=1), Item("book", id=1, shop="a"), Item("book", x=1)]
-    staged = stager.stage([result_page("http://a/", records(*items, *items[1:2], *items[3:]))])
+    staged = stager.take([result_page("http://a/", records(*items, *items[1:2], *items[3:]))])
     assert (staged.by_type, staged.dropped) == ({"book": 4}, {"duplicate": 2})
 
 
@@ -109,7 +109,7 @@ def test_items_are_routed_by_type_in_batches() -> None:
     books, everything = FakeStore(items=("book",)), FakeStore()
     stager = Stager([books, everything])
     items = [Item("book", n=number) for number in range(BATCH + 1)]
-    stager.stage([result_page("http://a/", records(*items, Item("pen", n=0)))])
+    stager.take([result_page("http://a/", records(*items, Item("pen", n=0)))])
     stager.finish()
     assert (len(books.rows), len(everything.rows)) == (BATCH + 1, BATCH + 2)
     assert books.batches == [BATCH, 1]
@@ -124,7 +124,7 @@ def test_single_filters_keep_drop_and_dead_letter() -> None:
 
     store = FakeStore()
     stager = Stager([store], single=single)
-    staged = stager.stage([result_page("http://a/", records(*(Item(n=number) for number in range(4))))])
+    staged = stager.take([result_page("http://a/", records(*(Item(n=number) for number in range(4))))])
     stager.finish()
     assert [row["n"] for row in store.rows] == [0, 3]
     assert (staged.dropped, len(staged.dead)) == ({"one": 1}, 1)
@@ -135,7 +135,7 @@ def test_meta_columns_come_last_and_only_where_asked() -> None:
     plain, telling = FakeStore(), FakeStore()
     telling.meta = ("_run", "_url", "_type", "_fetched_at")
     stager = Stager([plain, telling], run="r1")
-    stager.stage([result_page("http://a/x", records(Item("book", a=1)))])
+    stager.take([result_page("http://a/x", records(Item("book", a=1)))])
     stager.finish()
     assert plain.rows == [{"a": 1}]
     assert list(telling.rows[0].items()) == [
@@ -151,7 +151,7 @@ def test_what_was_staged_can_be_fed_again_without_filters() -> None:
 
     first, again = FakeStore(), FakeStore()
     stager = Stager([first], single=single, run="r1")
-    staged = stager.stage([result_page("http://a/", records(*(Item("book", n=number) for number in range(3))))])
+    staged = stager.take([result_page("http://a/", records(*(Item("book", n=number) for number in range(3))))])
     stager.finish()
     later = stager.only([again])
     later.feed_again(staged.items)
@@ -166,7 +166,7 @@ def test_what_was_staged_can_be_fed_again_without_filters() -> None:
 
 def marks(page: ResultPage, *, each: bool = False, keys: Any = None) -> list[tuple[bytes, bytes]]:
     """(identity, content) of each item."""
-    found = Stager([], keys=keys or {}, eaches={"p": [each, each]}).stage([page]).marks
+    found = Stager([], keys=keys or {}, eaches={"p": [each, each]}).take([page]).marks
     return [(found[at : at + MARK], found[at + MARK : at + 2 * MARK]) for at in range(0, len(found), 2 * MARK)]
 
 

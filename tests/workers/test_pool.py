@@ -18,6 +18,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.fetch.loop import Loop
 from pipeline.model import PackedPage, PageJob
+from pipeline.workers.caller import Caller
 from pipeline.workers.inline import InlinePool
 from pipeline.workers.pool import WorkerPool
 
@@ -80,6 +81,9 @@ def dying(setup):
 
 def slow(setup):
     time.sleep(60)
+
+def echo(setup):
+    return lambda data: b"%d " % os.getpid() + setup + bytes(data)
 
 def fat(setup):
     kept.append(b"x" * 300 * 2**20)
@@ -231,6 +235,30 @@ def test_a_closed_pool_takes_no_jobs_and_leaves_no_process(pool: Any, job: Any) 
     assert (one.pool.busy, one.pool.waiting_bytes) == (0, 0)
     with pytest.raises(RuntimeError, match="closed"):
         one.pool.submit(None, job("y"))
+
+
+def test_a_process_that_is_free_can_be_told_to_do_something_else(pool: Any, job: Any) -> None:
+    one = pool(processes=1)
+    assert one.pool.release() is None, "there is none yet"
+    pid = one.run([job("a")])[url("a")].refresh
+    caller = Caller("pool_jobs:echo", b"once more: ", process=one.pool.release())
+    assert one.pool.release() is None
+    assert caller.call(b"x") == f"{pid} once more: x".encode()
+    assert one.run([job("b")])[url("b")].refresh != pid, "the pool has another"
+    one.pool.close()
+    assert caller.call(b"y") == f"{pid} once more: y".encode(), "and leaves the one that it let go alone"
+    caller.ask(b"forgotten")
+    assert caller.call(b"z") == f"{pid} once more: z".encode()
+    caller.close()
+    assert not _is_running(int(pid))
+
+
+def test_what_cannot_be_set_up_anew_says_why(pool: Any, job: Any) -> None:
+    one = pool(processes=1)
+    one.run([job("a")])
+    caller = Caller("pool_jobs:wrong", b"", process=one.pool.release())
+    with pytest.raises(ConfigError, match="no such file"):
+        caller.call(b"x")
 
 
 def test_closing_while_workers_start_does_not_wait_for_them(pool: Any, job: Any) -> None:
