@@ -268,9 +268,8 @@ class Session:
         """The store side of publishing, if it has not died since it was made."""
         if self.stager is not None and self.stager.alive:
             return self.stager
-        # To start one costs as much as 100 pages, and those that read pages have done so.
-        is_free = job.engine is not None and runs_only_ours(self.loaded, job.host)
-        process = job.engine.pool.release() if job.engine is not None and is_free else None
+        engine = job.engine if runs_only_ours(self.loaded, job.host) else None
+        process = engine.pool.release() if engine is not None else None  # to start one costs as much as 100 pages
         workers, output = self.options.workers, self.options.output
         return make_stager(self.loaded, job.host, job.stores, workers=workers, output=output, process=process)
 

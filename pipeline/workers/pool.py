@@ -31,8 +31,9 @@ from pipeline.workers.framing import MOST, FrameError, Piece
 from pipeline.workers.process import NOT_NOW, Process, Task, Worker
 
 AHEAD: Final = 2  # jobs in every worker's channel before another worker is started
-SLOW: Final = 0.02  # seconds a page, from which the way to a worker and back counts for nothing
-REST: Final = 0.002  # seconds that the loop may leave things waiting while every worker has work
+ENOUGH: Final = 0.05  # seconds of work in a channel, beyond which the way to a worker and back counts for nothing
+UNKNOWN: Final = 0.006  # seconds that a page is taken to need before any has been seen
+REST: Final = 0.004  # seconds that the loop may leave things waiting while every worker has work
 TICK: Final = 0.25  # seconds between looks at deadlines and memory
 START: Final = 60.0  # seconds that a worker may take to be set up
 STARTS: Final = 3  # workers in a row that could not be set up before the pool gives up
@@ -67,7 +68,7 @@ class WorkerPool:
         page_time: float = 30.0,
         page_memory: int = 1024**3,
         recycle_memory: int | None = None,
-        in_flight: int = 8,
+        in_flight: int = 32,
         most_bytes: int = MOST,
         start_time: float = START,
         answer: type[Any] = PackedPage,
@@ -176,8 +177,9 @@ class WorkerPool:
 
     def _freest(self) -> Worker | None:
         """The worker with the fewest jobs, if there is room for one more; perhaps a new one."""
-        # Where pages are slow, those waiting in a channel would wait while another worker has nothing to do.
-        most = self._in_flight if self._pace < SLOW else min(AHEAD, self._in_flight)
+        # Where pages are slow, those waiting in a channel would wait while another worker has nothing to do; where they
+        # are quick, one process after the other has a processor's caches to itself for longer.
+        most = min(max(int(ENOUGH / (self._pace or UNKNOWN)), AHEAD), self._in_flight)
         best, least, there = None, most, 0
         for worker in self._workers:
             if worker.retiring or worker.alone:
