@@ -180,9 +180,11 @@ def test_the_check_left_to_the_caller(path: Path) -> None:
 
 
 EXITS = """
-import sys, time, _thread
+import signal, sys, time, _thread
 from pathlib import Path
 from pipeline.state.writer import Writer
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background is started without
 
 def put(db, key):
     db.execute("INSERT INTO meta VALUES (?, 1)", (key,))
