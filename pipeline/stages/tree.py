@@ -152,9 +152,7 @@ class Tree:
         over = self._over_hidden
         if over is None:
             over = self._over_hidden = self._find_over_hidden()
-        text = _visible_text(node) if over and node.mem_id in over else node.text_lexbor()
-        # As `collapse`, which this is called more often than anything else to do.
-        return text.strip(" ") if text.isprintable() and "  " not in text else " ".join(text.split())
+        return collapse(_visible_text(node) if over and node.mem_id in over else node.text_lexbor())
 
     def _find_over_hidden(self) -> set[int]:
         over: set[int] = set()

@@ -96,7 +96,7 @@ def test_every_step_is_documented() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES.values())
 def test_the_examples_in_errors_are_right(example: str) -> None:
-    compile_step(yaml.safe_load(example))
+    assert callable(compile_step(yaml.safe_load(example)))
 
 
 @pytest.mark.parametrize(
