@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
 
 from pipeline import collector
 from pipeline.cli import faults, terminal
@@ -69,15 +69,14 @@ def run_flags(command: Command) -> Command:
     return command
 
 
-@dataclass(slots=True)
-class Runner:
+class Runner(msgspec.Struct):
     """Runs configs one after another and tells how each of them ended."""
 
     options: Options
     voice: Voice
     to_stdout: bool = False
     metrics: Path | None = None
-    _samples: list[Sample] = field(default_factory=list)
+    _samples: list[Sample] = []
 
     @classmethod
     def of(cls, flags: Mapping[str, Any], **more: Any) -> Runner:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from pipeline.fetch.address import Gate
 from pipeline.fetch.http1 import ResponseReader
@@ -18,8 +19,7 @@ from pipeline.model import Failure, Request, Response
 from pipeline.url import Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """Seconds. `connect` holds for each address that is tried; `first_byte` until the head of the answer is whole."""
 
     dns: float = 10.0
@@ -66,8 +66,7 @@ class Resolver(Protocol):
         """The answer if it is known, else None and `callback(answer)` later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True):
     """What all connections of a fetcher have in common. `buffer` is read into by whichever is ready."""
 
     loop: Loop

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, Protocol, TypeAlias
+
+import msgspec
 
 from pipeline.errors import ConnectError, FetchError
 from pipeline.fetch.http1 import ResponseReader
@@ -38,14 +39,16 @@ _SOCKS_REPLIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(msgspec.Struct, frozen=True):
     """A proxy of scheme http, https or socks5. `credentials` are "user:password", or None."""
 
     scheme: str
     host: str
     port: int
-    credentials: str | None = field(default=None, repr=False)
+    credentials: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.scheme!r}, {self.host!r}, {self.port!r})"  # credentials are nobody's to read
 
     @classmethod
     def parse(cls, url: str) -> Proxy:

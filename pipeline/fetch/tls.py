@@ -18,10 +18,11 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Final, NamedTuple, TypeAlias, TypeVar, cast
+
+import msgspec
 
 from pipeline.errors import FetchError, TlsError
 
@@ -51,8 +52,7 @@ class CertificateError(TlsError):
     retry_word = None  # type: ignore[assignment]  # of its base, mypy has inferred str
 
 
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
+class TlsOptions(msgspec.Struct, frozen=True):
     """Who is believed.
 
     `ca_file` is a PEM file of the only CAs that are trusted, in place of the system's. `insecure_hosts` are names

@@ -10,7 +10,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -62,8 +61,7 @@ from pipeline.state.writer import Writer
 from pipeline.url import Origin, host_of, normalise
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What the command line or `pipeline.run` adds to a config. Times in seconds."""
 
     limit: int | None = None
@@ -87,8 +85,7 @@ class Options:
         return self.limit is not None or self.only is not None
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct):
     """One run, built and not yet begun: nothing has been requested, nothing written."""
 
     loaded: Loaded

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from pipeline.config.loader import Loaded
 from pipeline.errors import NothingToDoError
@@ -14,8 +15,7 @@ from pipeline.state.changes import RUNS, Published
 from pipeline.state.database import Database, reading
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(msgspec.Struct, frozen=True):
     """The changes from one published result to another; `whole` if these are all of them."""
 
     one: str

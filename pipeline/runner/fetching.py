@@ -6,11 +6,12 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from random import Random
+
+import msgspec
 
 import pipeline
 from pipeline.config.loader import Loaded
@@ -38,8 +39,7 @@ DEFAULT_POLITENESS = Politeness(concurrency=1, delay=1.0)
 LOOPBACK_POLITENESS = Politeness(concurrency=16, delay=0.0)
 
 
-@dataclass(slots=True)
-class Network:
+class Network(msgspec.Struct):
     """The loop of a run and what asks through it."""
 
     loop: Loop

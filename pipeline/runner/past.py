@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pipeline.errors import LockedError, StorageError
 from pipeline.stages.runinfo import RunInfo
@@ -22,8 +23,7 @@ LONG_AGO = timedelta(hours=12)  # a pending publish of a run that began earlier 
 _UNDELIVERED = (StorageError.exit_code, LockedError.exit_code)
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(msgspec.Struct, frozen=True):
     """A run of before, and when we are asked about it."""
 
     row: RunRow

@@ -12,12 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.config.loader import Loaded
 from pipeline.config.units import IfLocked, if_locked
@@ -47,8 +47,7 @@ Say = Callable[[str], None]
 CHANGED = 10  # of the table of exit codes
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """One call of `execute`, while it holds the state."""
 
     loaded: Loaded
@@ -58,7 +57,7 @@ class Session:
     stores: Sequence[Store] = ()
     tap: Tap | None = None
     watch: Callable[[Engine], None] | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = []
     number: int = 0
     status: str = "open"
     narrowed: bool = False  # the run sees less than the config asks for

@@ -10,9 +10,10 @@ Nothing is raised: problems are collected in `Problems`, and the caller raises t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PureWindowsPath
 from typing import Any, Final
+
+import msgspec
 
 from pipeline.errors import OptionError, Problem
 from pipeline.stages.faults import describe, file_of
@@ -34,8 +35,7 @@ NATIVE: Final[dict[str, tuple[str, ...]]] = {
 """Section -> the hooks that belong there. An object named in a section must have the first or, if any, the second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(msgspec.Struct, frozen=True):
     """An entry of `plugins`, `parse`, `filter`, `store` or `seeds`.
 
     `options`: None, a mapping of options, or a value for the first one. `key` is the entry's key path in the config.
@@ -66,8 +66,7 @@ class Use:
         return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(slots=True)
-class Placed:
+class Placed(msgspec.Struct):
     """A plugin's hooks in their place. `make` builds the plugin object anew; None for modules."""
 
     name: str
@@ -84,14 +83,13 @@ class Placed:
         return file_of(self.target) or self.source.file
 
 
-@dataclass(slots=True)
-class Listed:
+class Listed(msgspec.Struct):
     """An entry of `plugins:`, imported. `places` are the entries of other sections that name it."""
 
     use: Use
     source: Source
     registry: Registry
-    places: list[tuple[str, Use]] = field(default_factory=list)
+    places: list[tuple[str, Use]] = []
     built: tuple[Any, list[Marked]] | None = None
 
 
@@ -240,7 +238,7 @@ class Assembly:
             self._place_component(section, use, component, source)
         elif section != "fetcher" and set(marked_hooks(source.module)) & set(NATIVE[section]):
             # A module of hooks, placed here and nowhere else.
-            listed = Listed(replace(use, options=None), source, registry)
+            listed = Listed(msgspec.structs.replace(use, options=None), source, registry)
             self._listed.append(listed)
             self._place_plugin(section, use, listed)
         else:

@@ -14,9 +14,10 @@ page on, by asking after every step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
 
 from pipeline.errors import PluginError
 from pipeline.model import DeadLetter, Drop, Fault, Item, ItemRecord, PageResult
@@ -29,8 +30,7 @@ SLOW: Final = 0.5  # seconds of one hook on one page that are told
 NO_RULE: Final = -1  # the item rule of a plugin's own items; they sort before declared ones
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct):
     """One implementation of a hook. `call` takes all arguments of the hook and passes on those it names."""
 
     plugin: str

@@ -13,12 +13,13 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple, TextIO
+
+import msgspec
 
 from pipeline.stages import stdout
 from pipeline.stages.faults import describe
@@ -38,8 +39,7 @@ class LoadError(Exception):
         self.missing = missing
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A plugin's code, imported. `plugin_class` is set if the plugin is a class; `entry_point` if it was named so."""
 
     name: str

@@ -11,9 +11,10 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from pipeline.errors import OptionError
 from pipeline.stages.faults import short
@@ -26,15 +27,14 @@ _UNSURE: Final = object()
 _HOLE: Final = re.compile(r"\{run\.(\w*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What the config says for one use of a component. `folder(path)` is the folder of the config file that has it."""
 
     value: Any
     folder: Callable[[KeyPath], Path]
     run: RunInfo
     host: Mapping[str, Any]  # those of HOST_KEYS that are set
-    implied: Mapping[str, Any] = field(default_factory=dict)  # for options of these names that are not given
+    implied: Mapping[str, Any] = {}  # for options of these names that are not given
 
 
 def build(factory: Callable[..., Any], given: Given) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
 
 from pipeline.errors import Mark, OptionError, Problem
 
@@ -18,12 +19,11 @@ def key_text(path: KeyPath) -> str:
     return ".".join(f'"{part}"' if isinstance(part, str) and "." in part else str(part) for part in path)
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(msgspec.Struct):
     """The problems of a config found so far, each at its place."""
 
     locate: Locate
-    found: list[Problem] = field(default_factory=list)
+    found: list[Problem] = []
     hides: Callable[[KeyPath], bool] = lambda key: False  # whether what stands there must not be shown
 
     def add(self, key: KeyPath, message: str, hint: str = "") -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+
+class RunInfo(msgspec.Struct, frozen=True):
     """The run that a page belongs to. `start` is aware and stays the same when a run is resumed."""
 
     id: str

@@ -10,9 +10,10 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
+
+import msgspec
 
 from pipeline.stages.hookspecs import GENERATORS, HOOKS, PROJECT, signature
 from pipeline.stages.loading import nearest
@@ -26,8 +27,7 @@ _REFUSED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(msgspec.Struct, frozen=True):
     """A function or bound method marked with `hookimpl`: the hook it is for, and the arguments it names."""
 
     attribute: str
