@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.model import Links as Links
     from pipeline.model import Reply as Reply
     from pipeline.model import Request as Request
+    from pipeline.model import Rows as Rows
     from pipeline.model import Source as Source
     from pipeline.runner.api import run as run
     from pipeline.stages.css import Selector as Selector
@@ -53,6 +54,7 @@ __all__ = [
     "Registry",
     "Reply",
     "Request",
+    "Rows",
     "RunInfo",
     "Secret",
     "Selector",
@@ -82,6 +84,7 @@ _HOMES = {
     "Registry": "pipeline.stages.registry",
     "Reply": "pipeline.model",
     "Request": "pipeline.model",
+    "Rows": "pipeline.model",
     "RunInfo": "pipeline.stages.runinfo",
     "Secret": "pipeline.stages.typed",
     "Selector": "pipeline.stages.css",

@@ -6,7 +6,7 @@ its result cross a process boundary as msgpack frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -174,6 +174,33 @@ def item_of(kind: str, fields: Mapping[str, Any], rule: int | None = None) -> It
     return item
 
 
+class Rows(msgspec.Struct):
+    """Items of one type with the same fields, by column: what an `Item` for each row of a table is, for less.
+
+    `columns` have a value for each row. `rule` is the item rule that made them, None for plugins' own.
+    """
+
+    type: str
+    columns: dict[str, list[Any]]
+    rule: int | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        for row in zip(*self.columns.values(), strict=True):
+            yield item_of(self.type, dict(zip(self.columns, row, strict=True)), self.rule)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+
+def one_by_one(found: Iterable[Any]) -> Iterator[Any]:
+    """What a parser gave, with every item of Rows and every request of Links by itself."""
+    for one in found:
+        if isinstance(one, Rows | Links):
+            yield from one
+        else:
+            yield one
+
+
 class Drop(Exception):  # noqa: N818 - it is an answer, not an error
     """Returned or raised by `process_item`: leave this item out, for this reason."""
 
@@ -249,6 +276,7 @@ class PageResult(msgspec.Struct):
     noindex: bool = False  # the page asks not to be kept
     depth_truncated: bool = False  # elements that stood too deep were put side by side
     nofollow: int = 0  # links left out because the page asks not to follow them
+    plain: bool = False  # known of `items`: they hold nothing but what msgpack and JSON both give back as it was
 
 
 class Brought(msgspec.Struct, omit_defaults=True):

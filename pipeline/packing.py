@@ -47,7 +47,7 @@ def pack(result: PageResult) -> PackedPage:
     return PackedPage(
         verdict=result.verdict,
         fault=result.fault,
-        items=pack_items(result.items) if result.items else b"",
+        items=pack_items(result.items, plain=result.plain) if result.items else b"",
         types=types,
         links=_encode([carrying(one) if type(one) is Request else one for one in result.links])
         if result.links
@@ -85,9 +85,9 @@ def unpack_job(data: Any) -> PageJob:
     return _jobs.decode(data)
 
 
-def pack_items(records: Sequence[ItemRecord]) -> bytes:
-    """Records, every value with its type."""
-    return _encode([_as_written(record) for record in records])
+def pack_items(records: Sequence[ItemRecord], *, plain: bool = False) -> bytes:
+    """Records, every value with its type. `plain`: they are known to hold nothing that has to go as an extension."""
+    return _encode(records if plain else [_as_written(record) for record in records])
 
 
 def pack_rows(rows: Iterable[tuple[str, dict[str, Any], str, int, bool]]) -> bytes:

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from pipeline.errors import PluginError
-from pipeline.model import DeadLetter, Drop, Fault, Item, ItemRecord, PageResult
+from pipeline.model import DeadLetter, Drop, Fault, Item, ItemRecord, PageResult, Rows
 from pipeline.secrecy import masked
 from pipeline.stages.faults import clean, describe, fault, short
 from pipeline.stages.hookspecs import HOOKS
-from pipeline.stages.values import TooLargeError, UnfitError, as_json, settled, snapshot
+from pipeline.stages.values import TooLargeError, UnfitError, as_json, settled, settled_rows, snapshot
 
 SLOW: Final = 0.5  # seconds of one hook on one page that are told
 NO_RULE: Final = -1  # the item rule of a plugin's own items; they sort before declared ones
@@ -118,6 +118,19 @@ class Entry:
         self.replaced: Step | None = None  # the last step that put another item in its place
 
 
+class Batch(NamedTuple):
+    """Items that came together, and stay so where no step looks at them."""
+
+    rows: Rows
+    page: Any
+    maker: Step
+    position: int
+
+    def entries(self) -> list[Entry]:
+        """Each by itself."""
+        return [Entry(item, self.page, self.maker, self.position + n) for n, item in enumerate(self.rows)]
+
+
 class ItemChain:
     """The `process_item` implementations, in call order."""
 
@@ -125,17 +138,45 @@ class ItemChain:
         self.steps = list(steps)
         self._careful = False
 
-    def run(self, entries: list[Entry], result: PageResult) -> list[ItemRecord]:
+    def run(self, given: Sequence[Entry | Batch], result: PageResult) -> list[ItemRecord]:
         """What is left of the items, plain and storable; the rest is entered in `result` as dropped or dead."""
-        if self.steps:
-            entries = [entry for entry in entries if self._remembered(entry, result)]
-            for step in self.steps:
-                if entries:
-                    start = perf_counter()
-                    entries = self._step(step, entries, result)
-                    clock(step, perf_counter() - start, result)
-        records = [self._record(entry, result) for entry in entries]
-        return [record for record in records if record is not None]
+        found = self._filtered(given, result) if self.steps else given
+        result.plain = True
+        records: list[ItemRecord] = []
+        for one in found:
+            if isinstance(one, Batch):
+                records += self._together(one, result)
+            elif (record := self._record(one, result)) is not None:
+                result.plain = False
+                records.append(record)
+        return records
+
+    def _filtered(self, given: Sequence[Entry | Batch], result: PageResult) -> list[Entry]:
+        """What the steps leave, each by itself: every item is shown to them."""
+        each = [entry for one in given for entry in (one.entries() if isinstance(one, Batch) else (one,))]
+        entries = [entry for entry in each if self._remembered(entry, result)]
+        for step in self.steps:
+            if entries:
+                start = perf_counter()
+                entries = self._step(step, entries, result)
+                clock(step, perf_counter() - start, result)
+        return entries
+
+    def _together(self, batch: Batch, result: PageResult) -> list[ItemRecord]:
+        """As `_record` of each row, looking at the values by column."""
+        rows = batch.rows
+        found = settled_rows(rows.columns)
+        if found is None or not _is_kind(rows.type):
+            result.plain = False
+            each = [self._record(entry, result) for entry in batch.entries()]
+            return [record for record in each if record is not None]
+        fields, plain = found
+        result.plain = result.plain and plain
+        for name, column in rows.columns.items():
+            if missing := column.count(None):
+                count(result.missing, f"{rows.type}.{name}", missing)
+        rule = NO_RULE if rows.rule is None else rows.rule
+        return [ItemRecord(rows.type, one, rule, batch.position + n) for n, one in enumerate(fields)]
 
     def _remembered(self, entry: Entry, result: PageResult) -> bool:
         """Keep the item as it is now; False if it does not let itself be copied."""
@@ -231,11 +272,16 @@ def _fate(error: UnfitError) -> str:
 
 def _kind(item: Item) -> str:
     kind = getattr(item, "type", None)
-    if type(kind) is str and kind and kind.isascii():
-        return kind
+    if _is_kind(kind):
+        return str(kind)
     if not isinstance(kind, str) or not kind or clean(kind) != kind:
         raise UnfitError(f"the item's type is {short(kind)}, not a text")
     return kind
+
+
+def _is_kind(kind: object) -> bool:
+    """Whether it is a name of a type as nearly all are; of others `_kind` says more."""
+    return type(kind) is str and kind != "" and kind.isascii()
 
 
 def _fits(fields: dict[str, Any]) -> bool:
@@ -257,9 +303,9 @@ def drop_reason(plugin: str, drop: Drop) -> str:
     return reason if reason.startswith(f"{plugin}: ") else f"{plugin}: {reason}"
 
 
-def count(counts: dict[str, int], name: str) -> None:
-    """Add one."""
-    counts[name] = counts.get(name, 0) + 1
+def count(counts: dict[str, int], name: str, number: int = 1) -> None:
+    """Add one, or more."""
+    counts[name] = counts.get(name, 0) + number
 
 
 # --- at publish ------------------------------------------------------------------------------------------------------

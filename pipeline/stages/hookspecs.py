@@ -17,10 +17,12 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.model import Drop, Item, Links, Reply, Request
+    from pipeline.model import Drop, Item, Links, Reply, Request, Rows
     from pipeline.stages.page import Page
     from pipeline.stages.registry import Registry
     from pipeline.stages.runinfo import RunInfo
+
+    Found = Item | dict[str, Any] | Rows | Request | Links
 
 PROJECT: Final = "hookline"
 hookspec: Final = pluggy.HookspecMarker(PROJECT)
@@ -84,11 +86,11 @@ class HookSpecs:
         """
 
     @hookspec
-    def parse(self, page: Page) -> Iterable[Item | dict[str, Any] | Request | Links] | Item | Request | Links | None:
-        """Collect. Worker, once a page: Items (a plain dict is an Item of type `item`), Requests, and Links for many.
-
-        A generator is fine; None is nothing. URLs may be relative. An exception or any other value fails the page:
-        none of its items and links count, and the fate is `failed:plugin` (`failed:parse` for a `ParseError`).
+    def parse(self, page: Page) -> Iterable[Found] | Found | None:
+        """Collect. Worker, once a page: Items (a plain dict is an Item of type `item`) and Requests; Rows and Links
+        stand for many of them. A generator is fine; None is nothing. URLs may be relative. An exception or any other
+        value fails the page: none of its items and links count, and the fate is `failed:plugin` (`failed:parse` for a
+        `ParseError`).
         """
 
     @hookspec

@@ -14,14 +14,14 @@ from typing import Any, Final
 from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
 from pipeline.errors import FetchError, ParseError
 from pipeline.fetch.content import decode
-from pipeline.model import MAX_BODY, Drop, Fault, Item, Links, PageJob, PageResult, Request, Source
+from pipeline.model import MAX_BODY, Drop, Fault, Item, Links, PageJob, PageResult, Request, Rows, Source, one_by_one
 from pipeline.stages import sources
-from pipeline.stages.chains import Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
+from pipeline.stages.chains import Batch, Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
 from pipeline.stages.directives import Directives
 from pipeline.stages.faults import AnswerError, describe, short
 from pipeline.stages.hookspecs import VERDICTS
 from pipeline.stages.kinds import disguised
-from pipeline.stages.links import PageLinks, RuleBook, carried, check_request, checked_links, one_by_one
+from pipeline.stages.links import PageLinks, RuleBook, carried, check_request, checked_links
 from pipeline.stages.page import Page
 from pipeline.stages.runinfo import RunInfo
 
@@ -104,7 +104,7 @@ class PageRunner:
         return "ok"
 
     def _read(self, page: Page, job: PageJob, result: PageResult) -> None:
-        entries: list[Entry] = []
+        entries: list[Entry | Batch] = []
         requests: list[Request | Links] = []
         for step in self._parse:
             _guarded(step, result, self._collect, step, page, entries, requests, result)
@@ -123,7 +123,7 @@ class PageRunner:
             result.refresh = _refresh(page)
 
     def _collect(
-        self, step: Step, page: Page, entries: list[Entry], requests: list[Request | Links], result: PageResult
+        self, step: Step, page: Page, entries: list[Entry | Batch], requests: list[Request | Links], result: PageResult
     ) -> None:
         """Take what one parser gives; a generator is run here, within the guard."""
         for found in _iterable(step.call(page)):
@@ -133,6 +133,10 @@ class PageRunner:
                     raise AnswerError(f"the type of an Item is {short(item.type)}, not a text")
                 entries.append(Entry(item, page, step, result.extracted))
                 result.extracted += 1
+            elif isinstance(found, Rows):
+                rows = checked_rows(found)
+                entries.append(Batch(rows, page, step, result.extracted))
+                result.extracted += len(rows)
             elif isinstance(found, Request):
                 self._check(found)
                 requests.append(found)
@@ -143,7 +147,7 @@ class PageRunner:
                 count(result.dropped, drop_reason(step.plugin, found))
                 result.extracted += 1
             elif found is not None:
-                raise AnswerError(f"gave {short(found)}; expected Items, dicts, Requests and Links")
+                raise AnswerError(f"gave {short(found)}; expected Items, dicts, Rows, Requests and Links")
 
     def _check(self, request: Request) -> None:
         check_request(request, self._book)
@@ -191,13 +195,23 @@ def _refresh(page: Page) -> str | None:
     return found[1] if found is not None and found[0] <= SOON and found[1] != page.url else None
 
 
+def checked_rows(rows: Rows) -> Rows:
+    """A plugin's rows, in lists that it does not hold. Raises AnswerError for what is no table."""
+    columns = rows.columns
+    if type(rows.type) is not str or not isinstance(columns, dict) or not isinstance(rows.rule, int | None):
+        raise AnswerError(f"gave {short(rows)}; expected Rows(type, columns): a text, and lists by field")
+    if not all(isinstance(column, list) for column in columns.values()) or len({*map(len, columns.values())}) > 1:
+        raise AnswerError(f"the columns of a Rows are {short(columns)}; expected lists with a value for each row")
+    return Rows(rows.type, {name: list(column) for name, column in columns.items()}, rows.rule)
+
+
 def _iterable(answer: Any) -> Iterable[Any]:
     if answer is None:
         return ()
-    if isinstance(answer, dict | Request | Links | Drop):
+    if isinstance(answer, dict | Rows | Request | Links | Drop):
         return (answer,)
     if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
-        raise AnswerError(f"answered {short(answer)}; expected Items, dicts, Requests and Links, or None")
+        raise AnswerError(f"answered {short(answer)}; expected Items, dicts, Rows, Requests and Links, or None")
     return answer
 
 

@@ -226,15 +226,6 @@ def checked_links(links: Links, book: RuleBook) -> Links:
     return Links(links.urls.copy(), links.page)
 
 
-def one_by_one(requests: Iterable[Request | Links]) -> Iterator[Request]:
-    """Each request by itself, for those who look at every one."""
-    for one in requests:
-        if isinstance(one, Links):
-            yield from one
-        else:
-            yield one
-
-
 def carried(carry: object) -> dict[str, Any]:
     """Carried values as plain ones. Raises AnswerError: they are part of a request's identity."""
     if not isinstance(carry, Mapping):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 
-
-class RunInfo(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunInfo:
     """The run that a page belongs to. `start` is aware and stays the same when a run is resumed."""
 
     id: str

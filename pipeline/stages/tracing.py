@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from pipeline.errors import HooklineError
-from pipeline.model import Drop, Item, Links, Reply, Request
+from pipeline.model import Drop, Item, Links, Reply, Request, Rows
 from pipeline.secrecy import masked
 from pipeline.stages.faults import clean, describe, short
 from pipeline.stages.hookspecs import GENERATORS
@@ -72,6 +72,8 @@ def told(answer: Any) -> str:
             text = f"Request {answer.method} {shown(answer.url)}"
         case Links():
             text = f"Links to {len(answer)} URLs"
+        case Rows():
+            text = f"Rows: {len(answer)} of {answer.type}"
         case Reply():
             text = f"Reply {answer.status}, {len(answer.body)} bytes"
         case Drop():

@@ -11,8 +11,8 @@ for those in every element would cost more than the text itself, so the tree fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Final, cast
 
 from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode
 
@@ -21,7 +21,8 @@ from pipeline.stages.css import Parser, Selector, check_selector, compiled, spli
 from pipeline.stages.decoding import known
 from pipeline.stages.encoding import decode
 from pipeline.stages.nesting import flattened
-from pipeline.stages.nodes import top_nodes
+from pipeline.stages.nodes import content, rename_foreign_attributes, top_nodes, visible_text
+from pipeline.stages.whitespace import collapse, collapsed
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Element", "Group", "Selector", "SelectorError", "Tree", "check_selector", "split_pseudo"]
 
-HIDDEN: Final = frozenset({"script", "style", "template"})
 _GROUP_FACTOR: Final = 8  # matches per element above which searching element by element is cheaper
-
-Made = TypeVar("Made")
 
 # lexbor keeps one with every document; to make it takes a third of the time that it takes to parse a page.
 _find: Final[Callable[[str, LexborNode], list[LexborNode]]] = LexborCSSSelector().find  # type: ignore[no-untyped-call]
@@ -70,7 +68,7 @@ class Tree:
                 # lexbor counts a doctype as a sibling: `html:first-child` would not match. It is kept in `_top`.
                 node.decompose(recursive=False)
         if "xlink:" in markup or "xml:" in markup:
-            _rename_foreign_attributes(_find("svg, svg *, math, math *", self.root))
+            rename_foreign_attributes(_find("svg, svg *, math, math *", self.root))
         self._soup: BeautifulSoup | None = None
         self._sieve: Sieve | None = None
         self._over_hidden: set[int] | None = None
@@ -149,10 +147,16 @@ class Tree:
 
     def text_of(self, node: LexborNode) -> str:
         """The text of a node, see `Element.text`."""
+        return self.texts_of([node])[0]
+
+    def texts_of(self, nodes: Sequence[LexborNode]) -> list[str]:
+        """The text of each node, see `Element.text`."""
         over = self._over_hidden
         if over is None:
             over = self._over_hidden = self._find_over_hidden()
-        return collapse(_visible_text(node) if over and node.mem_id in over else node.text_lexbor())
+        if not over:
+            return collapsed([node.text_lexbor() for node in nodes])
+        return collapsed([visible_text(node) if node.mem_id in over else node.text_lexbor() for node in nodes])
 
     def _find_over_hidden(self) -> set[int]:
         over: set[int] = set()
@@ -189,13 +193,13 @@ class Element:
     @property
     def own_text(self) -> str:
         """The text directly within, not that of child elements, white space collapsed."""
-        node = _content(self.node) if self.node.tag == "template" else self.node
+        node = content(self.node) if self.node.tag == "template" else self.node
         return collapse(node.text(deep=False))
 
     def child_text(self, number: int) -> str | None:
         """The text of child node `number` (from 0; negative from the end) if that is text; comments count."""
         nodes: list[LexborNode] = []
-        child = _content(self.node).first_child if self.node.tag == "template" else self.node.first_child
+        child = content(self.node).first_child if self.node.tag == "template" else self.node.first_child
         while child is not None:
             nodes.append(child)
             child = child.next
@@ -272,14 +276,28 @@ class Group:
         nodes = self._nodes(selector)
         if nodes is None:
             return self._one_by_one(selector, first)
-        return self._share_out(nodes, first, partial(Element, self._tree))
+        return [[Element(self._tree, node) for node in share] for share in self._share_out(nodes, first)]
 
-    def texts(self, selector: Selector, *, first: bool = False) -> list[list[str]]:
+    def texts(self, selector: Selector) -> list[list[str]]:
         """As `select`, but the text of each match: what most fields want, without an object for every element."""
         nodes = self._nodes(selector)
         if nodes is None:
-            return [[element.text for element in share] for share in self._one_by_one(selector, first)]
-        return self._share_out(nodes, first, self._tree.text_of)
+            return [[element.text for element in share] for share in self._one_by_one(selector, False)]
+        shares = self._share_out(nodes, False)
+        texts = iter(self._tree.texts_of([node for share in shares for node in share]))
+        return [list(islice(texts, len(share))) for share in shares]
+
+    def first_texts(self, selector: Selector) -> Sequence[str | None]:
+        """For each element the text of the first match, None without one."""
+        nodes = self._nodes(selector)
+        if nodes is None:
+            return [share[0].text if share else None for share in self._one_by_one(selector, True)]
+        shares = self._share_out(nodes, True)
+        texts = self._tree.texts_of([share[0] for share in shares if share])
+        if len(texts) == len(shares):
+            return texts
+        there = iter(texts)
+        return [next(there) if share else None for share in shares]
 
     def _nodes(self, selector: Selector) -> list[LexborNode] | None:
         """The matches on the whole page; None where asking the elements one by one is right, or cheaper."""
@@ -297,8 +315,8 @@ class Group:
             return [[] if element is None else [element] for element in found]
         return [self._tree.select(selector, element) for element in self.elements]
 
-    def _share_out(self, nodes: list[LexborNode], first: bool, make: Callable[[LexborNode], Made]) -> list[list[Made]]:
-        answer: list[list[Made]] = [[] for _ in self.elements]
+    def _share_out(self, nodes: list[LexborNode], first: bool) -> list[list[LexborNode]]:
+        answer: list[list[LexborNode]] = [[] for _ in self.elements]
         owners = self._owners
         if not owners:
             self._fill()
@@ -308,7 +326,7 @@ class Group:
             for owner in self._owners_of(above) if found is None else found:
                 share = answer[owner]
                 if not first or not share:
-                    share.append(make(node))
+                    share.append(node)
         return answer
 
     def _owners_of(self, node: LexborNode | None) -> tuple[int, ...]:
@@ -351,46 +369,3 @@ def values(elements: list[Element], selector: Selector) -> list[Element] | list[
         return [element.html for element in elements]
     name = selector.arg or ""
     return [value for element in elements if (value := element.attr(name)) is not None]
-
-
-def collapse(text: str) -> str:
-    """White space runs (as `str.split` sees them) become one space, none at the ends."""
-    # Only the plain space is both white space and printable: most texts are collapsed already.
-    if text.isprintable() and "  " not in text:
-        return text.strip(" ")
-    return " ".join(text.split())
-
-
-def _rename_foreign_attributes(nodes: list[LexborNode]) -> None:
-    """Make `xlink:href` one plain name: lexbor's `[href]` would match it, a browser's does not. The order is kept."""
-    for node in nodes:
-        attributes = node.attributes
-        if any(":" in name for name in attributes):
-            for name in attributes:
-                del node.attrs[name]
-            for name, value in attributes.items():
-                node.attrs[name] = value  # None is an attribute without value
-
-
-def _visible_text(node: LexborNode) -> str:
-    """Text of the subtree in document order, hidden subtrees below `node` skipped."""
-    start = _content(node) if node.tag == "template" else node
-    if node.tag in ("script", "style"):
-        return node.text_lexbor()
-    texts: list[str] = []
-    todo = [start.first_child]
-    while todo:
-        current = todo.pop()
-        if current is None:
-            continue
-        todo.append(current.next)
-        if current.is_text_node:
-            texts.append(current.text_content or "")
-        elif current.tag not in HIDDEN:
-            todo.append(current.first_child)
-    return "".join(texts)
-
-
-def _content(template: LexborNode) -> LexborNode:
-    fragments: list[LexborNode] = template.template_fragments()
-    return fragments[0] if fragments else template

@@ -2,14 +2,15 @@
 
 Allowed are None, bool, int, finite float, str (encodable), Decimal (finite), date, datetime, and lists, tuples and
 mappings with str keys of these. `settled` is on the path of every item, so it looks at types alone where these are the
-common ones, and builds nothing.
+common ones, and builds nothing; `settled_rows` looks at many items together, a column at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from typing import Any, Final
 
@@ -24,6 +25,10 @@ _DEAD: Final = 20_000  # characters of what a dead letter shows of an item that 
 _LONG: Final = 1000  # characters from which a text counts towards that
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1  # of msgpack, in which results travel
 _PLAIN: Final = frozenset({type(None), bool, date, datetime})  # any value of these will do
+_TEXT_OR_NONE: Final = frozenset({str, type(None)})
+_LIST_OR_NONE: Final = frozenset({list, type(None)})
+_NUMBER_OR_NONE: Final = frozenset({int, float, type(None)})
+_TIMES: Final = frozenset({date, datetime})  # what JSON has no word for
 _TEXTS: Final[tuple[set[type], ...]] = ({str}, set())  # the kinds in a list of texts
 _json: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -63,6 +68,49 @@ def settled(fields: dict[Any, Any]) -> dict[str, Any]:
         raise
     except BaseException as error:  # out of a method of a value, which is anybody's code
         raise UnfitError(f"its values cannot be read: {describe(error)}") from None
+
+
+def settled_rows(columns: Mapping[str, Sequence[Any]]) -> tuple[list[dict[str, Any]], bool] | None:
+    """What `settled` makes of each row of a table, and whether JSON and msgpack have words for all values in it.
+
+    None where a value is not of the simplest: then each row has to be looked at by itself.
+    """
+    if len(columns) > MAX_FIELDS or not all(type(name) is str and name.isascii() for name in columns):
+        return None
+    texts: list[str] = []
+    copies: list[Sequence[Any]] = []
+    plain = True
+    for column in columns.values():
+        kinds = set(map(type, column))
+        if kinds <= _TEXT_OR_NONE:
+            texts += filter(None, column)
+        elif kinds <= _LIST_OR_NONE:
+            inner = [*chain.from_iterable(filter(None, column))]
+            if set(map(type, inner)) not in _TEXTS:
+                return None
+            texts += inner
+            copies.append([None if value is None else value.copy() for value in column])
+            continue
+        elif kinds <= _NUMBER_OR_NONE:
+            if not all(_INT_MIN <= value <= _INT_MAX for value in column if value is not None):
+                return None  # too large, or not finite
+        elif kinds <= _PLAIN:
+            plain = plain and not kinds & _TIMES
+        else:
+            return None
+        copies.append(column)
+    joined = "".join(texts)
+    if len(joined) > MAX_TEXT or not (joined.isascii() or _is_encodable(joined)):
+        return None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*copies, strict=True)], plain
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bounded(plain: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from lxml import etree
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Selector, compiled
 from pipeline.stages.nesting import flattened
-from pipeline.stages.tree import Element, collapse, values
+from pipeline.stages.tree import Element, values
+from pipeline.stages.whitespace import collapse
 from pipeline.stages.xpath import Found, XPath
 
 if TYPE_CHECKING:
@@ -185,9 +186,13 @@ class XmlGroup:
         found = (element.select(selector) for element in self.elements)
         return [share[:1] if first else share for share in found]
 
-    def texts(self, selector: Selector, *, first: bool = False) -> list[list[str]]:
+    def texts(self, selector: Selector) -> list[list[str]]:
         """As `select`, but the text of each match."""
-        return [[element.text for element in share] for share in self.select(selector, first=first)]
+        return [[element.text for element in share] for share in self.select(selector)]
+
+    def first_texts(self, selector: Selector) -> list[str | None]:
+        """For each element the text of the first match, None without one."""
+        return [share[0].text if share else None for share in self.select(selector, first=True)]
 
 
 @lru_cache(maxsize=512)

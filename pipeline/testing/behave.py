@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from pipeline.model import MAX_BODY, Item, Links, PageJob, PageResult, Request
+from pipeline.model import MAX_BODY, Item, Links, PageJob, PageResult, Request, Rows
 from pipeline.packing import pack, unpack_links
 from pipeline.stages.chains import Step, adapt
 from pipeline.stages.fetchers import bringer
@@ -157,7 +157,9 @@ def _changes(hooks: Sequence[Marked], make: Callable[[], Page]) -> Iterator[str]
             continue
         try:
             answer = hook.function(*[values[argument] for argument in hook.arguments])
-            list(answer or ()) if hook.hook == "parse" and not isinstance(answer, dict | Request | Links) else None
+            list(answer or ()) if hook.hook == "parse" and not isinstance(
+                answer, dict | Rows | Request | Links
+            ) else None
         except Exception:
             continue
         for what in _differences(page, fresh):

@@ -134,12 +134,11 @@ class Field:
 
     def _column_of_texts(self, source: Css, scopes: Scopes) -> list[Any]:
         """The common case, without a call per value."""
-        shares = source.find(scopes, self._first)
         found: list[Any]
         if self.many:
-            found = [[text for text in texts if text] or None for texts in shares]
+            found = [[text for text in texts if text] or None for texts in source.find(scopes, False)]
         else:
-            found = [texts[0] or None if texts else None for texts in shares]
+            found = [text or None for text in source.firsts(scopes)]
         return found if None not in found else [self.missing() if value is None else value for value in found]
 
     def _value(self, raws: Raws, reading: Reading) -> Any:

@@ -102,14 +102,17 @@ class Scopes:
             self.seen = True
         return [found] * self.size
 
-    def texts(self, selector: Selector, first: bool) -> Sequence[list[str]]:
+    def texts(self, selector: Selector) -> Sequence[list[str]]:
         """As `select`, but the text of each element."""
         if self._group is not None:
-            return self._group.texts(selector, first=first)
-        found = self.reading.page.select(selector) if self.data is None else []
-        if found:
-            self.seen = True
-        return [[element.text for element in (found[:1] if first else found)]] * self.size
+            return self._group.texts(selector)
+        return [[element.text for element in share] for share in self.select(selector, False)]
+
+    def first_texts(self, selector: Selector) -> Sequence[str | None]:
+        """For each record the text of the first element that matches, None without one."""
+        if self._group is not None:
+            return self._group.first_texts(selector)
+        return [share[0].text if share else None for share in self.select(selector, True)]
 
     def at(self, number: int) -> Scopes:
         """One record by itself."""

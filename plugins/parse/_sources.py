@@ -46,11 +46,20 @@ class Css:
         self.selector = selector
         self.pick = pick
 
-    def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
+    def firsts(self, scopes: Scopes) -> Sequence[str | None]:
+        """For each record what is read of the first element, None without one."""
         pick = self.pick
         if pick is whole_text:
-            return scopes.texts(self.selector, first)
-        return [[pick(element) for element in share] for share in scopes.select(self.selector, first)]
+            return scopes.first_texts(self.selector)
+        return [pick(share[0]) if share else None for share in scopes.select(self.selector, True)]
+
+    def find(self, scopes: Scopes, first: bool) -> Sequence[Raws]:
+        if first:
+            return [[] if value is None else [value] for value in self.firsts(scopes)]
+        pick = self.pick
+        if pick is whole_text:
+            return scopes.texts(self.selector)
+        return [[pick(element) for element in share] for share in scopes.select(self.selector, False)]
 
 
 class Path:

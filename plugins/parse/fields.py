@@ -17,14 +17,16 @@ host counts it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from pipeline import Drop, Explained, Item, Links, Page, Registry, Request, hookimpl
+from pipeline import Drop, Explained, Item, Links, Page, Registry, Request, Rows, hookimpl
 
 from ._compile import Compiler, KeyPath, Notes, Problems
 from ._composite import EMPTY
 from ._follow import FollowRule
 from ._reading import Reading, Scopes
+
+_FEW: Final = 3  # records for which an Item each costs less than to look at them by column
 
 
 class Fields:
@@ -44,7 +46,7 @@ class Fields:
             raise ExceptionGroup("the page rules are wrong", problems)
 
     @hookimpl
-    def parse(self, page: Page) -> Iterator[Item | Request | Links | Drop]:
+    def parse(self, page: Page) -> Iterator[Item | Rows | Request | Links | Drop]:
         """The items and the links of the page, by the rule that it was asked for under."""
         rule = self._rules.get(page.rule)
         if rule is None:
@@ -52,7 +54,7 @@ class Fields:
         reading = Reading(page)
         for items in rule.items:
             for item in items.read(reading):
-                reading.gave += 1
+                reading.gave += len(item) if isinstance(item, Rows) else 1
                 yield item
         for follow in rule.follow:
             yield from follow.read(reading)
@@ -99,7 +101,7 @@ class ItemRule:
         self._names = [field.name for field in self.fields]
         self._required = tuple(field.name for field in self.fields if field.required)
 
-    def read(self, reading: Reading) -> Iterator[Item | Drop]:
+    def read(self, reading: Reading) -> Iterator[Item | Rows | Drop]:
         """The items of the page, in document order; a Drop for each record that lacks a required value."""
         scopes = Scopes(reading) if self.each is None else self.each(reading)
         if not scopes.size:
@@ -107,8 +109,20 @@ class ItemRule:
         columns = [field.column(scopes) for field in self.fields]
         if self.each is None and not scopes.seen and any(field.observed for field in self.fields):
             return  # nothing that is read from the page is there
+        if scopes.size > _FEW and columns and not self._lacks(columns):
+            yield Rows(self.type, dict(zip(self._names, columns, strict=True)), self._number)
+            return
         for row in zip(*columns, strict=True) if columns else ([] for _ in range(scopes.size)):
             yield self._item(row)
+
+    def _lacks(self, columns: Sequence[list[Any]]) -> bool:
+        """Whether a required value is missing in any of the records."""
+        return any(
+            value in EMPTY
+            for field, column in zip(self.fields, columns, strict=True)
+            if field.required
+            for value in column
+        )
 
     def _item(self, values: Sequence[Any]) -> Item | Drop:
         item = Item(self.type, dict(zip(self._names, values, strict=True)))

@@ -19,6 +19,7 @@ from bs4 import BeautifulSoup
 from selectolax.lexbor import LexborHTMLParser
 
 from pipeline import Item, Links, Page
+from pipeline.model import one_by_one
 from pipeline.stages.tree import Tree
 from plugins.parse.fields import Fields
 
@@ -51,7 +52,7 @@ def contenders(body: bytes) -> dict[str, Callable[[], Any]]:
         asked = page()
         found = list(fields.parse(asked))
         joined = [asked.url_join(url) for one in found if isinstance(one, Links) for url in one.urls]
-        return [one for one in found if isinstance(one, Item)] + joined
+        return [one for one in one_by_one(found) if isinstance(one, Item)] + joined
 
     return {
         "by_hand": lambda: by_hand(body),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import Drop, Item, Links, OptionError, Page, ParseError, Request
-from pipeline.stages.links import one_by_one
+from pipeline import Drop, Item, OptionError, Page, ParseError, Request
+from pipeline.model import one_by_one
 from plugins.parse._values import read_bool, read_float, read_int
 from plugins.parse.fields import Fields
 
@@ -26,9 +26,8 @@ def page(html: str = HTML, **options: Any) -> Page:
 
 
 def parse(rule: dict[str, Any], html: str = HTML, **options: Any) -> tuple[list[Item], list[Request]]:
-    found = list(Fields({"r": rule}).parse(page(html, **options)))
-    requests = one_by_one(one for one in found if isinstance(one, Request | Links))
-    return [one for one in found if isinstance(one, Item)], list(requests)
+    found = list(one_by_one(Fields({"r": rule}).parse(page(html, **options))))
+    return [one for one in found if isinstance(one, Item)], [one for one in found if isinstance(one, Request)]
 
 
 def field(spec: Any, html: str = HTML, each: str | None = None, **options: Any) -> list[Any]:

@@ -16,7 +16,7 @@ import yaml
 
 from pipeline import Drop, Item, Links, OptionError, Page, Request, RunInfo
 from pipeline.config.rules import PageRule
-from pipeline.stages.links import one_by_one
+from pipeline.model import one_by_one
 from plugins.filter.omit import Omit
 from plugins.filter.where import Where
 from plugins.parse._transform import EXAMPLES, MAKERS, PLAIN, StepError, compile_step
@@ -42,7 +42,7 @@ def fields(specs: dict[str, Any], each: Any = None) -> dict[str, Any]:
 def read(rule: dict[str, Any], body: str, content_type: str = "text/html", **more: Any) -> list[Any]:
     url = more.pop("url", "http://x.example/t/1")
     page = Page(url, 200, [("Content-Type", content_type)], body.encode(), rule="r", run=RUN, **more)
-    return list(Fields({"r": rule}).parse(page))
+    return list(one_by_one(Fields({"r": rule}).parse(page)))
 
 
 def value(spec: Any, body: str = EXAMPLE, content_type: str = "text/html", **more: Any) -> Any:

@@ -14,6 +14,7 @@ import yaml
 
 from pipeline import Item, Page
 from pipeline.config.rules import PageRule
+from pipeline.model import one_by_one
 from plugins.parse.fields import Fields
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared/corpus/open"
@@ -38,7 +39,7 @@ def cases(name: str) -> list[Any]:
 def read(fields: Any, page: Page, parser: str, **more: Any) -> list[Item]:
     """The items of the page, by a rule that has been through the config's model."""
     rule = PageRule.model_validate({"parser": parser, "items": [{"fields": fields, **more}]}).dump()
-    return [one for one in Fields({"": rule}).parse(page) if isinstance(one, Item)]
+    return [one for one in one_by_one(Fields({"": rule}).parse(page)) if isinstance(one, Item)]
 
 
 def html(url: str, body: bytes) -> Page:

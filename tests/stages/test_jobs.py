@@ -86,6 +86,9 @@ def test_a_verdict_that_is_none(shop: Any, answer: str) -> None:
         ("return [Item(a=1), None, Request('/p/1')]", [("item", {"a": 1})], 1),
         ("yield {'a': 1}; yield Item('b'); yield Request('/p/1')", [("item", {"a": 1}), ("b", {})], 1),
         ("return ({'n': n} for n in range(2))", [("item", {"n": 0}), ("item", {"n": 1})], 0),
+        ("return Rows('b', {'n': [0, None]})", [("b", {"n": 0}), ("b", {"n": None})], 0),
+        ("yield {}; yield Rows('b', {'n': [2]}); yield {}", [("item", {}), ("b", {"n": 2}), ("item", {})], 0),
+        ("yield Rows('b', {}); c = {'a': []}; yield Rows('b', c); c['a'].append(1)", [], 0),
     ],
 )
 def test_what_parse_may_give(shop: Any, body: str, items: list[Any], links: int) -> None:
@@ -98,9 +101,9 @@ def test_what_parse_may_give(shop: Any, body: str, items: list[Any], links: int)
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("return 3", "answered 3; expected Items, dicts, Requests and Links, or None"),
+        ("return 3", "answered 3; expected Items, dicts, Rows, Requests and Links, or None"),
         ("return 'text'", "answered 'text'"),
-        ("yield {}; yield 3", "gave 3; expected Items, dicts, Requests and Links"),
+        ("yield {}; yield 3", "gave 3; expected Items, dicts, Rows, Requests and Links"),
         ("yield {}; 1 / 0", "ZeroDivisionError: division by zero ({folder}/p0.py:3)"),
         ("raise SystemExit('out')", "SystemExit: out"),
         ("yield {}; raise Drop('all of it')", "Drop: all of it"),
@@ -112,6 +115,10 @@ def test_what_parse_may_give(shop: Any, body: str, items: list[Any], links: int)
         ("yield Links(['/p/1'], page='prodct')", "there is no page rule 'prodct'; did you mean 'product'?"),
         ("yield Links(['/p/1', 3])", "the URLs of a Links are ['/p/1', 3], not a list of texts"),
         ("yield Links('/p/1')", "the URLs of a Links are '/p/1', not a list of texts"),
+        ("yield Rows('b', {'a': [1], 'b': []})", "expected lists with a value for each row"),
+        ("yield Rows('b', {'a': 'xy'})", "the columns of a Rows are {'a': 'xy'}; expected lists"),
+        ("yield Rows('b', ['a'])", "expected Rows(type, columns): a text, and lists by field"),
+        ("yield Rows(None, {'a': [1]})", "expected Rows(type, columns): a text, and lists by field"),
         ("yield Request('/p/', body='x')", "the body is 'x', not bytes"),
         ("yield Request('/p/', carry={'x': object})", "carry: x is a builtins.type, which cannot be stored"),
         ("yield Request('/p/', method='GET /')", "the method is 'GET /'"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Selector, check_selector, split_pseudo
-from pipeline.stages.tree import Element, Group, Tree, collapse, values
+from pipeline.stages.tree import Element, Group, Tree, values
+from pipeline.stages.whitespace import collapse, collapsed
 
 
 def one(html: str, selector: str) -> Element:
@@ -40,6 +43,13 @@ def test_own_text() -> None:
 @pytest.mark.parametrize("text", ["", " ", "a", " a", "a  b", "a\nb", "\ta\u2003b ", "a b", "a\u00a0b", "\x1fa\x85b"])
 def test_collapse_is_split(text: str) -> None:
     assert collapse(text) == " ".join(text.split())
+
+
+@given(st.lists(st.text(alphabet=" |ab\t\u00a0\u0085", max_size=5), max_size=4))
+@example([" "])
+@example(["a", "| b"])
+def test_many_texts_collapse_as_each_does(texts: list[str]) -> None:
+    assert collapsed(texts) == [collapse(text) for text in texts]
 
 
 def test_attributes_parent_html() -> None:
