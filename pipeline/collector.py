@@ -10,9 +10,10 @@ import gc
 
 OFTEN = 20_000  # containers made since the last look; the standard is 700
 RARELY = 20  # looks at young ones for one at older ones
+STARTING = 200_000  # as OFTEN, while modules are imported: what they make stays
 
 
-def relax() -> None:
+def relax(often: int = OFTEN) -> None:
     """Look less often, and never again at what is there now: modules, classes, the config."""
     gc.freeze()
-    gc.set_threshold(OFTEN, RARELY, RARELY)
+    gc.set_threshold(often, RARELY, RARELY)

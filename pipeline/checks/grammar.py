@@ -11,7 +11,6 @@ A name is letters, digits, `_` and `-`, or anything in quotes; a fate is as in t
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from decimal import Decimal
@@ -103,6 +102,8 @@ def parse(text: str) -> Check:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The suggestion for a name that is not known."""
     names = list(known)
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
     near = difflib.get_close_matches(name, names, 1)
     more = ", ..." if len(names) > 8 else ""
     return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names[:8])}{more}" if names else ""
@@ -186,6 +187,8 @@ def _bound(reader: _Reader, figure: Figure) -> tuple[Decimal, bool]:
 def _drop(reader: _Reader, figure: Figure, word: str) -> Check:
     place = reader.place()
     if word != "drop":
+        import difflib  # noqa: PLC0415 - only where something is wrong
+
         hint = "did you mean 'drop'?" if difflib.get_close_matches(word, ["drop"]) else "as in: items.book >= 100"
         raise CheckError(f"expected a comparison or drop, found {shown(word)}", place, hint)
     reader.take(_WORD)

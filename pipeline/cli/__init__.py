@@ -63,7 +63,7 @@ class Hookline(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends with its message and its exit code, anything else is our bug: 70."""
         remarks.silence()
-        collector.relax()  # the imports alone make it look for garbage thirty times
+        collector.relax(collector.STARTING)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

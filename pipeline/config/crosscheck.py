@@ -6,7 +6,6 @@ the right kind has been said by the models. Only what is certain is a problem.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -82,6 +81,8 @@ def _types(data: dict[str, Any]) -> dict[str, bool]:
 
 def _near(name: str, known: Iterable[str]) -> str:
     names = list(known)
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
     near = difflib.get_close_matches(name, names, 1)
     more = ", ..." if len(names) > 8 else ""
     return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names[:8])}{more}"

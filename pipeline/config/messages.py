@@ -6,7 +6,6 @@ word of pydantic's gets into a message.
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Iterator
@@ -149,6 +148,8 @@ def _unknown(path: KeyPath, tree: Mapping, root: type[Model]) -> Problem:
 
 def nearest_key(name: str, known: list[str], elsewhere: list[str], above: KeyPath) -> str:
     """The suggestion for an unknown key: a near name at this place, else the same name elsewhere."""
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
     near = difflib.get_close_matches(name, known, 1)
     sure = bool(near) and difflib.SequenceMatcher(None, name, near[0]).ratio() >= _NEAR_ENOUGH
     if near and (sure or not elsewhere):

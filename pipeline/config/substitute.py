@@ -7,7 +7,6 @@ bounded, as vars that double each other would grow without end.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from collections.abc import Mapping as Environment
@@ -120,6 +119,8 @@ class Substituter:
         return value
 
     def _near(self, name: str) -> str:
+        import difflib  # noqa: PLC0415 - only where something is wrong
+
         near = difflib.get_close_matches(name, self.vars.entries, 1)
         return f"did you mean ${{{near[0]}}}?" if near else f"set it, or write ${{{name}:-default}}"
 

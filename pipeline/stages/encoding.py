@@ -13,12 +13,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from w3lib.encoding import html_body_declared_encoding, read_bom
-
 from pipeline.stages.decoding import is_label, known, read
 from pipeline.stages.prescan import meta_label, xml_label
 
 FALLBACK: Final = "cp1252"
+_MARKS: Final = (b"\xef", b"\xfe", b"\xff", b"\0")  # first bytes of byte order marks
 _XML: Final = re.compile(r"\s*(?:text/xml|application/xml|[^;]*\+xml)\s*(?:;|$)", re.IGNORECASE)
 # A parameter, or what is stepped over: a comma, behind which another field of the same name begins, and quoted text.
 _PARAMETER: Final = re.compile(r';[ \t]*([^\s;="]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,\s]*))|,|"(?:[^"\\]|\\.)*"')
@@ -28,9 +27,12 @@ _WIDE: Final = {b"<\0?\0x\0": "utf-16-le", b"\0<\0?\0x": "utf-16-be"}  # XML tha
 
 def decode(body: bytes, content_type: str | None = None) -> tuple[str, str]:
     """The text of a body and the name of the Python codec that was used. Broken sequences become U+FFFD."""
-    mark, bom = read_bom(body)
-    if mark is not None and bom is not None:
-        return read(body[len(bom) :], mark), mark
+    if body[:1] in _MARKS:
+        from w3lib.encoding import read_bom  # noqa: PLC0415 - few pages have one
+
+        mark, bom = read_bom(body)
+        if mark is not None and bom is not None:
+            return read(body[len(bom) :], mark), mark
     name = of_header(content_type) or declared(body, xml=bool(content_type and _XML.match(content_type)))
     if name is not None and name != "utf-8":
         return read(body, name), name
@@ -72,5 +74,7 @@ def declared(body: bytes, *, xml: bool = False) -> str | None:
 
 
 def _sloppy(body: bytes) -> str | None:
+    from w3lib.encoding import html_body_declared_encoding  # noqa: PLC0415 - for pages that say something wrong
+
     name = html_body_declared_encoding(body)
     return known(name) if name else None

@@ -15,7 +15,6 @@ from pipeline.crawl.redirect import META_CHARACTERS, meta_refresh
 from pipeline.errors import FetchError, ParseError
 from pipeline.fetch.content import decode
 from pipeline.model import MAX_BODY, Drop, Fault, Item, Links, PageJob, PageResult, Request, Rows, Source, one_by_one
-from pipeline.stages import sources
 from pipeline.stages.chains import Batch, Entry, ItemChain, PageFaultError, Step, clock, count, drop_reason
 from pipeline.stages.directives import Directives
 from pipeline.stages.faults import AnswerError, describe, short
@@ -174,6 +173,8 @@ class PageRunner:
 
 def read_source(job: PageJob, source: Source, book: RuleBook) -> PageResult:
     """What a sitemap or feed names, as links. Plugins have no part in it. Raises nothing."""
+    from pipeline.stages import sources  # noqa: PLC0415 - not for pages, which are what most workers see
+
     result = PageResult()
     try:
         listing = sources.read(source, job.url, job.headers, job.body)

@@ -143,16 +143,14 @@ class Stager:
         marks: list[bytes] = []
         for page in pages:
             hit("mid_stage")
-            carry = unpack_values(page.carried) if page.carried else {}
-            facts = Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
             url, fetched, noindex = page.url, page.fetched, page.noindex
-            for item, mark in self._items(page, facts, staged):
+            for item, mark in self._items(page, staged):
                 kept.append((item.type, item, url, fetched, noindex))
                 marks.append(mark)
-        staged.by_type.update(Counter(row[0] for row in kept))
+        staged.by_type.update(Counter(map(itemgetter(0), kept)))
         staged.items = pack_rows(kept) if kept else b""  # as they are now: stores get them after that
         staged.marks = b"".join(marks)
-        staged.fields = measure(one[1] for one in kept)
+        staged.fields = measure(map(itemgetter(1), kept))
         self._feed(kept)
         return staged
 
@@ -186,11 +184,13 @@ class Stager:
 
     # --- one item ----------------------------------------------------------------------------------------------------
 
-    def _items(self, page: ResultPage, facts: Facts, staged: Staged) -> Iterator[tuple[Item, bytes]]:
+    def _items(self, page: ResultPage, staged: Staged) -> Iterator[tuple[Item, bytes]]:
         """The page's items that stay, each with its identity and the hash of its content."""
         records = unpack_items(page.items)
         records.sort(key=lambda record: (record.rule, record.position))
         staged.read += len(records)
+        single = self._single
+        facts = None if single is None else _facts(page)
         eaches = self._eaches.get(page.rule, ())
         equals: dict[bytes, int] = {}
         for record in records:
@@ -198,10 +198,10 @@ class Stager:
             if self._keys and self._is_duplicate(item):
                 _count(staged.dropped, "duplicate")
                 continue
-            answer = self._single(item, facts) if self._single is not None else item
+            answer = item if single is None or facts is None else single(item, facts)
             if isinstance(answer, Item):
-                single = 0 <= record.rule < len(eaches) and not eaches[record.rule]
-                yield answer, self._mark(answer, page, record.rule, equals, single=single)
+                alone = 0 <= record.rule < len(eaches) and not eaches[record.rule]
+                yield answer, self._mark(answer, page, record.rule, equals, alone=alone)
             elif isinstance(answer, Drop):
                 _count(staged.dropped, answer.reason)
             else:
@@ -223,16 +223,16 @@ class Stager:
         self._seen.add(key)
         return False
 
-    def _mark(self, item: Item, page: ResultPage, rule: int, equals: dict[bytes, int], *, single: bool) -> bytes:
+    def _mark(self, item: Item, page: ResultPage, rule: int, equals: dict[bytes, int], *, alone: bool) -> bytes:
         content = _canonical(item)
         key = self._key(item) if item.type in self._keys else None
         if key is not None:
             return key + _hash(content)
-        if single:
+        if alone:
             return _hash(b"page", page.mark, item.type.encode(), b"%d" % rule) + _hash(content)
         number = equals.get(content, 0)
         equals[content] = number + 1
-        identity = _hash(b"each", page.mark, item.type.encode(), b"%d %d" % (rule, number), content)
+        identity = _hash(b"each\n%b\n%b\n%d %d\n%b" % (page.mark, item.type.encode(), rule, number, content))
         return identity + identity
 
     def _feed(self, rows: Sequence[Row], change: str | None = None) -> None:
@@ -266,6 +266,11 @@ class Stager:
             "_change": change,
         }
         return {name: known[name] for name in names}
+
+
+def _facts(page: ResultPage) -> Facts:
+    carry = unpack_values(page.carried) if page.carried else {}
+    return Facts(page.url, page.method, page.rule, page.status, carry, page.fetched)
 
 
 def _hash(*parts: bytes) -> bytes:

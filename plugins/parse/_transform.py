@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,6 +31,8 @@ def compile_step(spec: Any) -> Step:
     if name not in MAKERS:
         if name in PLAIN:
             raise StepError(f"the step {name} takes nothing", f"write {name}")
+        from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
         near = get_close_matches(name, [*PLAIN, *MAKERS], 1)
         told = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted({*PLAIN, *MAKERS}))}"
         raise StepError(f"there is no step {name!r}", told)
@@ -150,8 +150,14 @@ def _markdown(text: str) -> str:
     return str(MarkdownIt("commonmark").render(text)).strip()
 
 
+def _unescape(text: str) -> str:
+    import html  # noqa: PLC0415 - a table of all entities, which few configs need
+
+    return html.unescape(text)
+
+
 def _strip_tags(text: str) -> str:
-    return " ".join(html.unescape(_TAG.sub(" ", text)).split())
+    return " ".join(_unescape(_TAG.sub(" ", text)).split())
 
 
 PLAIN: dict[str, Callable[[str], Any]] = {
@@ -161,7 +167,7 @@ PLAIN: dict[str, Callable[[str], Any]] = {
     "capitalize": str.capitalize,
     "strip": str.strip,
     "collapse": lambda text: " ".join(text.split()),
-    "unescape": html.unescape,
+    "unescape": _unescape,
     "strip_tags": _strip_tags,
     "unquote": unquote,
     "markdown_to_html": _markdown,

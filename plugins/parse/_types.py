@@ -10,16 +10,11 @@ from ._field import Convert
 from ._json import read_json
 from ._reading import Reading
 from ._sources import text_of
-from ._values import read_bool, read_decimal, read_float, read_int
 
 if TYPE_CHECKING:
     from ._dates import Dates
 
-NUMBERS: dict[str, Callable[[str, str | None], Any]] = {
-    "int": read_int,
-    "float": read_float,
-    "decimal": read_decimal,
-}
+NUMBERS = ("int", "float", "decimal")
 DATES = ("date", "datetime")
 
 
@@ -27,13 +22,17 @@ def converter(kind: str | None, *, decimal: str | None = None, dates: Dates | No
     """The function for a type; None where the value is taken as it is."""
     if kind in NUMBERS:
         return _number(kind, decimal)
+    if kind == "bool":
+        return _bool()
     if dates is not None:
         return lambda raw, reading: dates.read(text_of(raw).strip(), reading.start)
     return CONVERTERS.get(kind or "")
 
 
 def _number(kind: str, decimal: str | None) -> Convert:
-    read = NUMBERS[kind]
+    from . import _values  # noqa: PLC0415 - its expressions take 3 ms to compile, and many configs keep texts alone
+
+    read: Callable[[str, str | None], Any] = getattr(_values, f"read_{kind}")
 
     def convert(raw: Any, reading: Reading) -> Any:
         if isinstance(raw, int | float | Decimal) and not isinstance(raw, bool):
@@ -43,8 +42,10 @@ def _number(kind: str, decimal: str | None) -> Convert:
     return convert
 
 
-def _bool(raw: Any, reading: Reading) -> bool | None:
-    return raw if isinstance(raw, bool) else read_bool(text_of(raw))
+def _bool() -> Convert:
+    from ._values import read_bool  # noqa: PLC0415 - as above
+
+    return lambda raw, reading: raw if isinstance(raw, bool) else read_bool(text_of(raw))
 
 
 def _url(raw: Any, reading: Reading) -> str | None:
@@ -59,4 +60,4 @@ def _text(raw: Any, reading: Reading) -> str:
     return text_of(raw)
 
 
-CONVERTERS: dict[str, Convert] = {"bool": _bool, "url": _url, "json": _json, "str": _text, "html": _text}
+CONVERTERS: dict[str, Convert] = {"url": _url, "json": _json, "str": _text, "html": _text}
