@@ -131,29 +131,24 @@ class PageLinks:
 
     def enter(self, requests: Iterable[Request | Links], result: PageResult) -> None:
         """Put the requests into `result`: each once, counted as often as it came."""
-        known, links, marks = self._known, result.links, result.marks
-        seen: set[bytes] = set()
+        known = self._known
+        links: dict[bytes, Request | msgspec.Raw] = {}
         found = bad = 0
         for one in requests:
             rule = one.page
-            urls, plain = (one.urls, True) if isinstance(one, Links) else ((one.url,), is_plain(one))
-            for url in urls:
-                target = known[url] if url in known else self.find(url)
-                if target is None:
+            urls, plain = (one.urls, True) if isinstance(one, Links) else ([one.url], is_plain(one))
+            found += len(urls)
+            for url, target in zip(urls, map(known.get, urls), strict=True):
+                if target is None and (url in known or (target := self.find(url)) is None):
                     bad += 1
-                    continue
-                found += 1
-                link: Request | msgspec.Raw
-                if plain and (rule is None or rule == target.rule):
-                    link, mark = target.packed, target.mark
+                elif plain and (rule is None or rule == target.rule):
+                    links.setdefault(target.mark, target.packed)
                 else:
                     link = resolved(Request(url, page=rule) if isinstance(one, Links) else one, target)
-                    mark = identity(link)
-                if mark not in seen:
-                    seen.add(mark)
-                    links.append(link)
-                    marks.append(mark)
-        result.links_found += found
+                    links.setdefault(identity(link), link)
+        result.links += links.values()
+        result.marks += links
+        result.links_found += found - bad
         result.bad_links += bad
 
 

@@ -6,9 +6,10 @@ Knows the tree, URLs and encodings; knows neither rules nor plugins nor how the 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pipeline import url as urls
 from pipeline.stages.css import Parser, Selector, compiled
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from pipeline.stages.xmltree import XmlElement, XmlTree
     from pipeline.stages.xpath import XPath, XPathTree
+
+_BASE: Final = re.compile("<[bB][aA][sS][eE]")  # not IGNORECASE: so it looks for the `<` alone
 
 
 class PageHeaders(Mapping[str, str]):
@@ -231,7 +234,7 @@ class Page:
         return self._base
 
     def _find_base(self) -> str:
-        if self.kind != "html" or "<base" not in self.text.lower():  # cheaper than asking the tree
+        if self.kind != "html" or _BASE.search(self.text) is None:  # cheaper than asking the tree
             return self.url
         element = next(iter(self.tree.select("base[href]")), None)
         base = urls.join(self.url, element.attr("href") or "") if element is not None else None

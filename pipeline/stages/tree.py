@@ -11,7 +11,7 @@ for those in every element would cost more than the text itself, so the tree fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, cast
 
 from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode
@@ -264,40 +264,45 @@ class Group:
     every match is given to the elements above it; `_owners` remembers for each node on the way whose it is.
     """
 
-    __slots__ = ("_owners", "_tree", "elements")
+    __slots__ = ("_owners", "_places", "_tree", "elements")
 
     def __init__(self, tree: Tree, elements: Sequence[Element]) -> None:
         self._tree = tree
         self.elements = list(elements)
         self._owners: dict[int, tuple[int, ...]] = {}
+        self._places: dict[int, tuple[int, ...]] = {}  # the elements themselves, by position
+        for place, element in enumerate(self.elements):
+            key = element.node.mem_id
+            self._places[key] = (*self._places.get(key, ()), place)
 
     def select(self, selector: Selector, *, first: bool = False) -> list[list[Element]]:
         """For each element what `element.select(selector)` gives; with `first` at most the first of it."""
         nodes = self._nodes(selector)
         if nodes is None:
             return self._one_by_one(selector, first)
-        return [[Element(self._tree, node) for node in share] for share in self._share_out(nodes, first)]
+        if first:
+            return [[] if node is None else [Element(self._tree, node)] for node in self._firsts(nodes)]
+        return [[Element(self._tree, node) for node in share] for share in self._shares(nodes)]
 
     def texts(self, selector: Selector) -> list[list[str]]:
         """As `select`, but the text of each match: what most fields want, without an object for every element."""
         nodes = self._nodes(selector)
         if nodes is None:
             return [[element.text for element in share] for share in self._one_by_one(selector, False)]
-        shares = self._share_out(nodes, False)
-        texts = iter(self._tree.texts_of([node for share in shares for node in share]))
-        return [list(islice(texts, len(share))) for share in shares]
+        shares = self._shares(nodes)
+        texts = iter(self._tree.texts_of([*chain.from_iterable(shares)]))
+        return [[*islice(texts, len(share))] for share in shares]
 
     def first_texts(self, selector: Selector) -> Sequence[str | None]:
         """For each element the text of the first match, None without one."""
         nodes = self._nodes(selector)
         if nodes is None:
             return [share[0].text if share else None for share in self._one_by_one(selector, True)]
-        shares = self._share_out(nodes, True)
-        texts = self._tree.texts_of([share[0] for share in shares if share])
-        if len(texts) == len(shares):
-            return texts
-        there = iter(texts)
-        return [next(there) if share else None for share in shares]
+        firsts = self._firsts(nodes)
+        if None not in firsts:
+            return self._tree.texts_of(cast("list[LexborNode]", firsts))
+        texts = iter(self._tree.texts_of([node for node in firsts if node is not None]))
+        return [None if node is None else next(texts) for node in firsts]
 
     def _nodes(self, selector: Selector) -> list[LexborNode] | None:
         """The matches on the whole page; None where asking the elements one by one is right, or cheaper."""
@@ -315,48 +320,54 @@ class Group:
             return [[] if element is None else [element] for element in found]
         return [self._tree.select(selector, element) for element in self.elements]
 
-    def _share_out(self, nodes: list[LexborNode], first: bool) -> list[list[LexborNode]]:
+    def _shares(self, nodes: list[LexborNode]) -> list[list[LexborNode]]:
+        """The nodes that are in each element."""
         answer: list[list[LexborNode]] = [[] for _ in self.elements]
-        owners = self._owners
-        if not owners:
-            self._fill()
-        for node in nodes:
-            above = node.parent
-            found = owners.get(above.mem_id) if above is not None else ()
-            for owner in self._owners_of(above) if found is None else found:
-                share = answer[owner]
-                if not first or not share:
-                    share.append(node)
+        for owners, node in zip(self._owners_of(nodes), nodes, strict=True):
+            for owner in owners:
+                answer[owner].append(node)
         return answer
 
-    def _owners_of(self, node: LexborNode | None) -> tuple[int, ...]:
-        """The elements that a node is in or is, by position."""
-        owners = self._owners
-        path: list[int] = []
-        while node is not None and (key := node.mem_id) not in owners:
-            path.append(key)
-            node = node.parent
-        found = owners[node.mem_id] if node is not None else ()
-        for key in path:
-            owners[key] = found
+    def _firsts(self, nodes: list[LexborNode]) -> list[LexborNode | None]:
+        """The first node that is in each element."""
+        answer: list[LexborNode | None] = [None] * len(self.elements)
+        for owners, node in zip(self._owners_of(nodes), nodes, strict=True):
+            for owner in owners:
+                if answer[owner] is None:
+                    answer[owner] = node
+        return answer
+
+    def _owners_of(self, nodes: list[LexborNode]) -> list[tuple[int, ...]]:
+        """For each node the elements that it is in, by position."""
+        known = self._owners
+        found: list[tuple[int, ...]] = []
+        for node in nodes:
+            above = node.parent
+            if above is None:
+                found.append(())
+                continue
+            key = above.mem_id
+            found.append(known[key] if key in known else self._find_owners(above, key))
         return found
 
-    def _fill(self) -> None:
-        """Give each element itself and the elements around it. Document order puts outer ones first."""
-        owners = self._owners
-        positions: dict[int, list[int]] = {}
-        for position, element in enumerate(self.elements):
-            positions.setdefault(element.node.mem_id, []).append(position)
-        for element in self.elements:
-            chain: list[int] = []
-            node: LexborNode | None = element.node
-            while node is not None and node.mem_id not in owners:
-                chain.append(node.mem_id)
-                node = node.parent
-            found = owners[node.mem_id] if node is not None else ()
-            for key in reversed(chain):
-                found = (*found, *positions.get(key, ()))
-                owners[key] = found
+    def _find_owners(self, node: LexborNode, key: int) -> tuple[int, ...]:
+        """The elements that a node with this key, which is new, is in or is."""
+        known, places = self._owners, self._places
+        path = [key]
+        owners: tuple[int, ...] = ()
+        above = node.parent
+        while above is not None:
+            key = above.mem_id
+            if key in known:
+                owners = known[key]
+                break
+            path.append(key)
+            above = above.parent
+        for key in reversed(path):
+            if key in places:
+                owners += places[key]
+            known[key] = owners
+        return owners
 
 
 def values(elements: list[Element], selector: Selector) -> list[Element] | list[str]:
