@@ -6,10 +6,12 @@ they go as extension types. Nothing here is pickle: reading these bytes never ru
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +23,8 @@ MARK: Final = 16  # bytes of a fingerprint
 
 _DECIMAL, _DATE, _DATETIME = 1, 2, 3
 _AS_IT_IS: Final = frozenset({str, int, float, bool, type(None)})  # what msgpack gives back as it was
+
+_type_of: Final = attrgetter("type")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -42,17 +46,16 @@ _jobs: Final = msgspec.msgpack.Decoder(PageJob, ext_hook=_read)
 
 def pack(result: PageResult) -> PackedPage:
     """A page's result as it leaves the process that made it."""
-    types: dict[str, int] = {}
-    for record in result.items:
-        types[record.type] = types.get(record.type, 0) + 1
+    types = dict(Counter(map(_type_of, result.items)))
+    links: Sequence[Request | msgspec.Raw] = result.links
+    if Request in set(map(type, links)):
+        links = [carrying(one) if isinstance(one, Request) else one for one in links]
     return PackedPage(
         verdict=result.verdict,
         fault=result.fault,
         items=pack_items(result.items, plain=result.plain) if result.items else b"",
         types=types,
-        links=_encode([carrying(one) if type(one) is Request else one for one in result.links])
-        if result.links
-        else b"",
+        links=_encode(links) if links else b"",
         marks=b"".join(result.marks),
         extracted=result.extracted,
         dropped=result.dropped,

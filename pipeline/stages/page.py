@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pipeline import url as urls
 from pipeline.stages.css import Parser, Selector, compiled
 from pipeline.stages.encoding import decode
+from pipeline.stages.group import Group
 from pipeline.stages.kinds import Kind, kind_of
 from pipeline.stages.runinfo import RunInfo
-from pipeline.stages.tree import Element, Group, Tree, values
+from pipeline.stages.tree import Element, Tree, values
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -205,7 +206,7 @@ class Page:
         """Elements of this page that several selectors will be asked of: `page.group(rows).select(selector)`."""
         if self.kind == "xml":
             return cast("Group", self.xml.group(cast("list[XmlElement]", elements)))
-        return self.tree.group(elements)
+        return Group(self.tree, elements)
 
     def xpath(self, expression: str | XPath, scope: Element | None = None) -> list[Any]:
         """XPath 1.0 from the root element, or from `scope`; always a list.

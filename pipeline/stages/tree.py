@@ -11,7 +11,6 @@ for those in every element would cost more than the text itself, so the tree fin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, cast
 
 from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
 
     from pipeline.stages.sieve import Sieve
 
-__all__ = ["Element", "Group", "Selector", "SelectorError", "Tree", "check_selector", "split_pseudo"]
+__all__ = ["Element", "Selector", "SelectorError", "Tree", "check_selector", "split_pseudo"]
 
-_GROUP_FACTOR: Final = 8  # matches per element above which searching element by element is cheaper
 
 # lexbor keeps one with every document; to make it takes a third of the time that it takes to parse a page.
 _find: Final[Callable[[str, LexborNode], list[LexborNode]]] = LexborCSSSelector().find  # type: ignore[no-untyped-call]
@@ -97,6 +95,16 @@ class Tree:
             selector = compiled(selector, parser)
         return [Element(self, node) for node in self.nodes(selector, None if scope is None else scope.node)]
 
+    def links(self, selector: Selector) -> list[str | None]:
+        """Where each match leads (`Element.link`): what is followed, without an object for every element."""
+        found: list[str | None] = []
+        for node in self.nodes(selector):
+            try:
+                found.append(node.attrs["href"] or "")
+            except KeyError:
+                found.append(Element(self, node).attr("src"))
+        return found
+
     def first(self, selector: Selector, scope: Element) -> Element | None:
         """The first that `select` would give, or None."""
         if selector.engine == "lexbor" and selector.css and scope.node.tag != "template":
@@ -107,10 +115,6 @@ class Tree:
                 return Element(self, found)
         nodes = self.nodes(selector, scope.node)
         return Element(self, nodes[0]) if nodes else None
-
-    def group(self, elements: Sequence[Element]) -> Group:
-        """`elements` as scopes for selectors that will each be asked of all of them."""
-        return Group(self, elements)
 
     def nodes(self, selector: Selector, scope: LexborNode | None = None) -> list[LexborNode]:
         """As `select`, as lexbor's nodes."""
@@ -255,119 +259,6 @@ class Element:
 
     def __repr__(self) -> str:
         return f"<Element {self.tag}>"
-
-
-class Group:
-    """Elements of one page (records of a list, say) that the same selectors are asked of.
-
-    Parsing a selector costs lexbor more than finding a few elements with it. So the whole page is asked once, and
-    every match is given to the elements above it; `_owners` remembers for each node on the way whose it is.
-    """
-
-    __slots__ = ("_owners", "_places", "_tree", "elements")
-
-    def __init__(self, tree: Tree, elements: Sequence[Element]) -> None:
-        self._tree = tree
-        self.elements = list(elements)
-        self._owners: dict[int, tuple[int, ...]] = {}
-        self._places: dict[int, tuple[int, ...]] = {}  # the elements themselves, by position
-        for place, element in enumerate(self.elements):
-            key = element.node.mem_id
-            self._places[key] = (*self._places.get(key, ()), place)
-
-    def select(self, selector: Selector, *, first: bool = False) -> list[list[Element]]:
-        """For each element what `element.select(selector)` gives; with `first` at most the first of it."""
-        nodes = self._nodes(selector)
-        if nodes is None:
-            return self._one_by_one(selector, first)
-        if first:
-            return [[] if node is None else [Element(self._tree, node)] for node in self._firsts(nodes)]
-        return [[Element(self._tree, node) for node in share] for share in self._shares(nodes)]
-
-    def texts(self, selector: Selector) -> list[list[str]]:
-        """As `select`, but the text of each match: what most fields want, without an object for every element."""
-        nodes = self._nodes(selector)
-        if nodes is None:
-            return [[element.text for element in share] for share in self._one_by_one(selector, False)]
-        shares = self._shares(nodes)
-        texts = iter(self._tree.texts_of([*chain.from_iterable(shares)]))
-        return [[*islice(texts, len(share))] for share in shares]
-
-    def first_texts(self, selector: Selector) -> Sequence[str | None]:
-        """For each element the text of the first match, None without one."""
-        nodes = self._nodes(selector)
-        if nodes is None:
-            return [share[0].text if share else None for share in self._one_by_one(selector, True)]
-        firsts = self._firsts(nodes)
-        if None not in firsts:
-            return self._tree.texts_of(cast("list[LexborNode]", firsts))
-        texts = iter(self._tree.texts_of([node for node in firsts if node is not None]))
-        return [None if node is None else next(texts) for node in firsts]
-
-    def _nodes(self, selector: Selector) -> list[LexborNode] | None:
-        """The matches on the whole page; None where asking the elements one by one is right, or cheaper."""
-        if not self.elements:
-            return []
-        if not selector.css or selector.relative or len(self.elements) == 1:
-            return None
-        nodes = self._tree.nodes(selector)
-        many = len(nodes) > _GROUP_FACTOR * len(self.elements) and selector.engine == "lexbor"
-        return None if many else nodes
-
-    def _one_by_one(self, selector: Selector, first: bool) -> list[list[Element]]:
-        if first:
-            found = (self._tree.first(selector, element) for element in self.elements)
-            return [[] if element is None else [element] for element in found]
-        return [self._tree.select(selector, element) for element in self.elements]
-
-    def _shares(self, nodes: list[LexborNode]) -> list[list[LexborNode]]:
-        """The nodes that are in each element."""
-        answer: list[list[LexborNode]] = [[] for _ in self.elements]
-        for owners, node in zip(self._owners_of(nodes), nodes, strict=True):
-            for owner in owners:
-                answer[owner].append(node)
-        return answer
-
-    def _firsts(self, nodes: list[LexborNode]) -> list[LexborNode | None]:
-        """The first node that is in each element."""
-        answer: list[LexborNode | None] = [None] * len(self.elements)
-        for owners, node in zip(self._owners_of(nodes), nodes, strict=True):
-            for owner in owners:
-                if answer[owner] is None:
-                    answer[owner] = node
-        return answer
-
-    def _owners_of(self, nodes: list[LexborNode]) -> list[tuple[int, ...]]:
-        """For each node the elements that it is in, by position."""
-        known = self._owners
-        found: list[tuple[int, ...]] = []
-        for node in nodes:
-            above = node.parent
-            if above is None:
-                found.append(())
-                continue
-            key = above.mem_id
-            found.append(known[key] if key in known else self._find_owners(above, key))
-        return found
-
-    def _find_owners(self, node: LexborNode, key: int) -> tuple[int, ...]:
-        """The elements that a node with this key, which is new, is in or is."""
-        known, places = self._owners, self._places
-        path = [key]
-        owners: tuple[int, ...] = ()
-        above = node.parent
-        while above is not None:
-            key = above.mem_id
-            if key in known:
-                owners = known[key]
-                break
-            path.append(key)
-            above = above.parent
-        for key in reversed(path):
-            if key in places:
-                owners += places[key]
-            known[key] = owners
-        return owners
 
 
 def values(elements: list[Element], selector: Selector) -> list[Element] | list[str]:

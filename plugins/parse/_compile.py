@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline import OptionError, Selector, SelectorError
@@ -18,7 +17,7 @@ from ._composite import FirstOf, Join, Objects, each_within
 from ._field import Chain, Field, Regex
 from ._json import compile_json
 from ._reading import Reading, Scopes
-from ._sources import Constant, Css, Json, Meta, Path, Pick, Source, Structured, elements_of, whole_text
+from ._sources import Constant, Css, Json, Meta, Path, Pick, Source, Structured, elements_of, where_to, whole_text
 from ._transform import Step, StepError, compile_step
 from ._types import DATES, converter
 
@@ -281,7 +280,7 @@ def _picker(spec: Spec, link: bool, selector: Selector | None) -> Pick:
 
 
 _PICKS: Mapping[str, Pick] = {
-    "link": attrgetter("link"),
+    "link": where_to,
     "url": lambda element: element.link or element.text,
     "text": whole_text,
 }

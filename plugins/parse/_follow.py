@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from pipeline import Links, Request
@@ -64,7 +65,7 @@ class FollowRule:
         if not any(links):
             return
         if self._plain:
-            yield Links([text for found in links for text in _texts(found)], self._page)
+            yield Links([*chain.from_iterable(map(_texts, links))], self._page)
             return
         columns = [field.column(scopes) for field in self.carry]
         rows: Sequence[Any] = list(zip(*columns, strict=True)) if columns else [()] * scopes.size
@@ -85,9 +86,14 @@ class FollowRule:
         return request
 
 
+_TEXTS: Final = {str}
+
+
 def _texts(found: Any) -> list[str]:
     """What a record's link field holds: one, several or none."""
     values = found if isinstance(found, list) else [found]
+    if set(map(type, values)) == _TEXTS:
+        return values
     return [value if type(value) is str else text_of(value) for value in values if value is not None]
 
 

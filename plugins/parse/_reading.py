@@ -114,6 +114,15 @@ class Scopes:
             return self._group.first_texts(selector)
         return [share[0].text if share else None for share in self.select(selector, True)]
 
+    def links(self, selector: Selector) -> Sequence[list[Any]]:
+        """As `select`, but where each element leads."""
+        if not self.whole or self.reading.page.kind != "html":
+            return [[element.link for element in share] for share in self.select(selector, False)]
+        found = self.reading.page.tree.links(selector)
+        if found:
+            self.seen = True
+        return [found]
+
     def at(self, number: int) -> Scopes:
         """One record by itself."""
         if self.elements is not None:

@@ -37,6 +37,11 @@ def whole_text(element: Element) -> str:
     return element.text
 
 
+def where_to(element: Element) -> str | None:
+    """What is followed of an element."""
+    return element.link
+
+
 class Css:
     """Elements by a selector, read by `pick`."""
 
@@ -59,6 +64,8 @@ class Css:
         pick = self.pick
         if pick is whole_text:
             return scopes.texts(self.selector)
+        if pick is where_to:
+            return scopes.links(self.selector)
         return [[pick(element) for element in share] for share in scopes.select(self.selector, False)]
 
 

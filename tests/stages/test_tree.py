@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import SelectorError
 from pipeline.stages.css import Selector, check_selector, split_pseudo
-from pipeline.stages.tree import Element, Group, Tree, values
+from pipeline.stages.group import Group
+from pipeline.stages.tree import Element, Tree, values
 from pipeline.stages.whitespace import collapse, collapsed
 
 
@@ -95,24 +96,34 @@ def test_bytes_are_decoded() -> None:
 
 # --- groups -----------------------------------------------------------------------------------------------------------
 
-GROUPS = ["b", "b, i", "::text", "i:has(b)", ":scope > b", "b:-soup-contains('2')", "div b", "none"]
+ROWS = "<html>" + "<div><b>1</b><i>x <b>2</b></i> <p><u><b> 3</b></u></div>" * 3
+GROUPS = ["html", "p b", "b", "b, i", "::text", "i:has(b)", ":scope > b", "b:-soup-contains('2')", "div b", "none"]
 NESTED = "<div><b>1</b><div><b>2</b><i><b>3</b></i></div></div><b>0</b><div></div>"
 
 
+@pytest.mark.parametrize("html", [NESTED + "<i><b>9</b></i>" * 40, NESTED, ROWS])
 @pytest.mark.parametrize("text", GROUPS)
-@pytest.mark.parametrize("first", [False, True])
-def test_a_group_gives_what_its_elements_give(text: str, first: bool) -> None:
-    tree = Tree(NESTED + "<i><b>9</b></i>" * 40)
+def test_a_group_gives_what_its_elements_give(text: str, html: str) -> None:
+    tree = Tree(html)
     records = tree.select("div")
     selector = Selector(text)
-    alone = [tree.select(selector, element)[: 1 if first else None] for element in records]
-    assert tree.group(records).select(selector, first=first) == alone
-    assert Group(tree, records[::-1]).select(selector, first=first) == alone[::-1]
-    assert Group(tree, records + records[:1]).select(selector, first=first) == alone + alone[:1]
+    for elements in (records, records[::-1], records + records[:1]):
+        alone = [tree.select(selector, element) for element in elements]
+        group = Group(tree, elements)
+        assert group.select(selector) == alone
+        assert group.select(selector, first=True) == [share[:1] for share in alone]
+        assert group.texts(selector) == [[element.text for element in share] for share in alone]
+        assert group.first_texts(selector) == [share[0].text if share else None for share in alone]
+
+
+def test_where_matches_lead() -> None:
+    tree = Tree("<a href=x><a><img src=i><a href><a href=y src=z>")
+    assert tree.links(Selector("a, img")) == ["x", None, "i", "", "y"]
+    assert tree.links(Selector("a, img")) == [element.link for element in tree.select("a, img")]
 
 
 def test_an_empty_group() -> None:
-    assert Tree("").group([]).select(Selector("p")) == []
+    assert Group(Tree(""), []).select(Selector("p")) == []
 
 
 # --- selectors --------------------------------------------------------------------------------------------------------
