@@ -37,8 +37,10 @@ def validators_of(headers: Headers) -> Validators:
     A date tells versions in time apart, not those that different visitors get: where the answer depends on who asks,
     it is none.
     """
-    etag, modified = (_usable(header(headers, name)) for name in ("etag", "last-modified"))
-    if modified is not None and _is_personal(headers):
+    names = {name.lower() for name, _ in headers}
+    etag = _usable(header(headers, "etag")) if "etag" in names else None
+    modified = _usable(header(headers, "last-modified")) if "last-modified" in names else None
+    if modified is not None and "vary" in names and _is_personal(headers):
         modified = None
     return Validators(etag, modified)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 from struct import Struct
 from typing import Final
 
@@ -29,6 +29,7 @@ _LEAST_SLOTS: Final = 8
 _SHARD_MASK: Final = SHARDS - 1
 _ID_MASK: Final = 0xFFFF_FFFF
 WIDTH: Final = 16  # bytes of a fingerprint
+_each: Final = Struct(f"{WIDTH}s").iter_unpack
 _words: Callable[[bytes], tuple[int, int]] = Struct(
     ">QI"
 ).unpack_from  # the first 8 and the next 4 bytes of a fingerprint
@@ -54,12 +55,9 @@ class Seen:
 
     def unknown(self, marks: bytes) -> list[int]:
         """Which of these fingerprints, one behind the other, are new: their places."""
-        recent = self._recent
-        return [
-            at // WIDTH
-            for at in range(0, len(marks), WIDTH)
-            if (mark := marks[at : at + WIDTH]) not in recent and self._look_up(mark) is None
-        ]
+        each = [*chain.from_iterable(_each(marks))]
+        older = set(each).difference(self._recent)  # nothing is left of most pages' links
+        return [at for at, mark in enumerate(each) if mark in older and self._look_up(mark) is None] if older else []
 
     def add(self, mark: bytes, number: int) -> None:
         """Enter a fingerprint that `get` does not know."""
