@@ -9,6 +9,7 @@ that: `folder_of` and `replaces_segment` tell who wants to remember answers.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -23,6 +24,11 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_INPUT = 32 * 1024  # characters of what is parsed at all: IDNA is slow on long labels, `data:` links are megabytes
 MAX_HOST = 253  # bytes of a name in DNS, and of one of its labels (RFC 1035)
 MAX_LABEL = 63
+
+# A base whose last segment is nothing but a name: what stands before that is its folder, and the same for many.
+_PLAIN = re.compile(
+    r"(https?://[a-z0-9.:-]+/(?:[^?#\\\x00-\x20\x7f]*/)?)(?:[a-z0-9_-][a-z0-9_.-]*)?(?:\?|\Z)", re.I | re.A
+)
 
 _carry = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
@@ -55,8 +61,16 @@ def join(base: str, reference: str) -> str | None:
 
 def folder_of(base: str) -> str | None:
     """What of a base decides where references lead that replace its last segment; None for a base without such."""
+    plain = _PLAIN.match(base)
+    return _folder(base) if plain is None else _known_folder(plain[1])
+
+
+def _folder(base: str) -> str | None:
     url = normalise(base) or ""
     return url.partition("?")[0].rpartition("/")[0] if url.startswith(("http://", "https://")) else None
+
+
+_known_folder = lru_cache(maxsize=1024)(_folder)
 
 
 def replaces_segment(reference: str) -> bool:

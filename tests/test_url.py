@@ -16,6 +16,7 @@ from pipeline.url import (
     Origin,
     carry_key,
     fingerprint,
+    folder_of,
     gate,
     host_of,
     join,
@@ -298,3 +299,15 @@ def test_join_and_normalise_are_idempotent(base: str, reference: str) -> None:
         origin = origin_of(url)
         assert origin.host
         assert 0 <= origin.port < 65536
+
+
+_PIECES = ["a", "b.c", "..", ".", "%2e", "/", "//", "?", "#", "\\", " ", "\t", "\u00e9", "@", ":80", "-", "p.html"]
+
+
+@given(st.sampled_from(["http://x.test/", "HTTPS://x/", "http:", "ftp://x/", ""]), st.lists(st.sampled_from(_PIECES)))
+def test_the_folder_of_a_plain_base_is_that_of_any_other(start: str, pieces: list[str]) -> None:
+    base = start + "".join(pieces)
+    url = normalise(base) or ""
+    expected = url.partition("?")[0].rpartition("/")[0] if url.startswith("http") else None
+    assert folder_of(base) == expected
+    assert folder_of(base) == expected  # remembered
