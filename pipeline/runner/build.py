@@ -44,7 +44,7 @@ from pipeline.runner.fetching import (
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
 from pipeline.runner.outcome import RetryPolicy
-from pipeline.runner.plugging import load_host, make_fetchers, make_pool
+from pipeline.runner.plugging import load_host, make_fetchers, make_pool, start_ahead
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.revisits import Revisits
@@ -59,6 +59,7 @@ from pipeline.state import pages
 from pipeline.state.more import digest
 from pipeline.state.writer import Writer
 from pipeline.url import Origin, host_of, normalise
+from pipeline.workers.process import Process
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -106,6 +107,7 @@ class Job(msgspec.Struct):
     published: Published
     cookies: CookieKeeper | None = None
     engine: Engine | None = None
+    ahead: Process | None = None  # of the first worker, until there is an engine
 
     def trust(self, origin: Origin) -> None:
         """The user wrote a URL of this origin: private or not, it may be asked, and secret headers go to it."""
@@ -123,16 +125,37 @@ class Job(msgspec.Struct):
             self.engine.pool.close()
             if self.engine.own is not None:
                 self.engine.own.pool.close()
+        if self.ahead is not None:
+            self.ahead.end()
         self.network.close()
 
 
 def build(
-    loaded: Loaded, options: Options, run: RunInfo, *, stores: Sequence[Store] = (), tap: Tap | None = None
+    loaded: Loaded,
+    options: Options,
+    run: RunInfo,
+    *,
+    stores: Sequence[Store] = (),
+    tap: Tap | None = None,
+    ahead: bool = False,
 ) -> Job:
     """Everything that one run needs but its state. Raises ConfigError with every problem of plugins, options and seeds.
 
-    `stores` are written to beside the config's; `tap` gets each item as it comes.
+    `stores` are written to beside the config's; `tap` gets each item as it comes; `ahead`: pages will be parsed, so the
+    first worker is started at once.
     """
+    process = start_ahead(loaded, workers=options.workers) if ahead else None
+    try:
+        job = _built(loaded, options, run, stores, tap)
+    except BaseException:
+        if process is not None:
+            process.end()
+        raise
+    job.ahead = process
+    return job
+
+
+def _built(loaded: Loaded, options: Options, run: RunInfo, stores: Sequence[Store], tap: Tap | None) -> Job:
     config = loaded.config
     host = load_host(loaded, run, output=options.output, dry_run=options.dry_run, trace=options.trace)
     rules = RuleBook(config.rules(), normaliser(config))
@@ -204,7 +227,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         credentials=job.credentials,
         redirector=redirector,
         traps=job.traps,
-        pool=make_pool(job.loaded, job.host, job.rules, job.network.loop, workers=options.workers),
+        pool=make_pool(job.loaded, job.host, job.rules, job.network.loop, workers=options.workers, process=job.ahead),
         recorder=recorder,
         revisits=make_revisits(job, writer, recorder, number, made_by, vault),
         prepare=job.host.prepare_request,
@@ -214,6 +237,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         random=random,
         own=make_fetchers(job.loaded, job.host, job.network.loop, workers=options.workers),
     )
+    job.ahead = None  # the pool has it
     return job.engine
 
 

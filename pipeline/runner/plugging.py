@@ -24,10 +24,10 @@ from pipeline.stages.jobs import RuleBook
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess
-from pipeline.stages.worker import JOB, WatchedHost, WorkerSetup, packed
+from pipeline.stages.worker import EARLY, JOB, WatchedHost, WorkerSetup, packed
 from pipeline.workers.inline import InlinePool, Pool
 from pipeline.workers.pool import WorkerPool
-from pipeline.workers.process import Process
+from pipeline.workers.process import Process, start_process
 
 OURS = "selectors"  # the fetch stage's name among fetchers
 MOST = 8  # worker processes that `auto` stands for
@@ -116,10 +116,25 @@ def item_keys(config: Config) -> dict[str, list[str]]:
     return {rule.type: rule.key for page in config.pages.values() for rule in page.items if rule.key}
 
 
-def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, workers: int | None) -> Pool:
+def start_ahead(loaded: Loaded, *, workers: int | None) -> Process | None:
+    """The first worker's process, which is up when it is needed; None without workers, or if the system has none.
+
+    For a run that is sure to parse pages, and not yet built: that goes on beside it.
+    """
+    if processes(loaded.config.workers if workers is None else workers) == 0:
+        return None
+    try:
+        return start_process(EARLY)
+    except OSError:
+        return None  # the pool tries again, and says what is wrong
+
+
+def make_pool(
+    loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, workers: int | None, process: Process | None = None
+) -> Pool:
     """Where pages are parsed: worker processes, which start beside the first fetches, or this very process.
 
-    `workers` is the command line's word, None if it has none.
+    `workers` is the command line's word, None if it has none; `process` is of `start_ahead`.
     """
     config = loaded.config
     number = processes(config.workers if workers is None else workers)
@@ -154,6 +169,7 @@ def make_pool(loaded: Loaded, host: Host, rules: RuleBook, loop: Loop, *, worker
         processes=number,
         page_time=limits.page_time,
         page_memory=limits.page_memory,
+        process=process,
     )
 
 

@@ -367,7 +367,7 @@ def execute(
     policy = patience(loaded, options)
     early = None
     if folder is None or size(folder / FILE) is None:  # what is wrong with a config leaves nothing behind
-        early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap)
+        early = build(loaded, options, new_run(loaded.config.name), stores=stores, tap=tap, ahead=True)
     try:
         home = Home(folder)
     except BaseException as error:

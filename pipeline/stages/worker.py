@@ -32,6 +32,7 @@ from pipeline.workers import notes
 from pipeline.workers.guard import share, trust
 
 JOB: Final = "pipeline.stages.worker:start"
+EARLY: Final = "pipeline.stages.worker:prepare"
 MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may give
 
 _PAGE_HOOKS: Final = ("fetch", "classify", "parse", "process_item", "admit")
@@ -141,6 +142,11 @@ class WorkerSetup(msgspec.Struct):
             if (mark := known.get(tuple(path[:length]))) is not None:
                 return mark
         return None
+
+
+def prepare(_: bytes) -> None:
+    """Import what `start` needs, for a worker that is started before there is a setup."""
+    from pipeline.stages import jobs  # noqa: F401, PLC0415
 
 
 def start(setup: bytes) -> Callable[[Any], bytes]:

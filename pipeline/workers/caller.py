@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,7 +20,7 @@ from pipeline.workers import notes
 from pipeline.workers.child import ANSWER, FAILED, LAST, NUMBER, Failed, First
 from pipeline.workers.deaths import start_error
 from pipeline.workers.framing import LONGEST, Frames, frame
-from pipeline.workers.process import Process, signal_name, start_process
+from pipeline.workers.process import Process, paths, signal_name, start_process
 
 _BUFFER: Final = 256 * 1024
 _END: Final = 2.0  # seconds that the process may take to end by itself
@@ -51,9 +50,8 @@ class Caller:
         self._number = 0
         self._owed = 0  # answers that are still to come
         self._process, self._sock, self._notes = process or start_process()
-        given = [text for text in (sys.path if path is None else path) if isinstance(text, str)]
         self._is_set_up = False
-        self._send(0, msgspec.msgpack.encode(First(job, setup, given, LONGEST)))
+        self._send(0, msgspec.msgpack.encode(First(job, setup, paths(path), LONGEST)))
 
     @property
     def alive(self) -> bool:

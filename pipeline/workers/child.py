@@ -46,12 +46,16 @@ _getpid, _readv, _write, _exit = os.getpid, os.readv, os.write, os._exit
 
 
 class First(msgspec.Struct):
-    """What jobs are. `path` is the parent's `sys.path`; `most` the bytes that an answer may have."""
+    """What jobs are. `path` is the parent's `sys.path`; `most` the bytes that an answer may have.
+
+    `early`: they will come later, and only the module of `job` is to be imported, which may fail: nothing is answered.
+    """
 
     job: str
     setup: bytes
     path: list[str]
     most: int
+    early: bool = False
 
 
 class Failed(msgspec.Struct):
@@ -82,10 +86,14 @@ def main() -> NoReturn:
     _leave(0)
 
 
-def _set_up(channel: Channel, setup: bytes) -> tuple[Run, Guard, int]:
+def _set_up(channel: Channel, setup: bytes) -> tuple[Run, Guard, int] | None:
     """What is to be done with jobs, how the process is to be between them, and how long an answer may be."""
     first = msgspec.msgpack.decode(setup, type=First)
     sys.path[:] = first.path
+    if first.early:
+        with contextlib.suppress(Exception):  # it is tried again, and what is wrong is told then
+            _load(first.job)(b"")
+        return None
     try:
         run = _load(first.job)(first.setup)
     except BaseException as error:
@@ -101,7 +109,8 @@ def _serve(channel: Channel) -> None:
     here = notes.here()
     for number, payload in channel.jobs():
         if number == 0:
-            run, guard, most = _set_up(channel, bytes(payload))
+            if (made := _set_up(channel, bytes(payload))) is not None:
+                run, guard, most = made
             continue
         try:
             kind, answer, error = ANSWER, run(payload), None

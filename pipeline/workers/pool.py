@@ -14,7 +14,6 @@ memory, so that a page costs no timer.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter, deque
 from functools import partial
@@ -28,7 +27,7 @@ from pipeline.model import PackedPage, PageJob, Request
 from pipeline.workers.child import FAILED, LAST, NUMBER, RAISED, READY, Failed, First
 from pipeline.workers.deaths import GARBLED, MEMORY, TIME, page_fault, size_text, start_error
 from pipeline.workers.framing import MOST, FrameError, Piece
-from pipeline.workers.process import NOT_NOW, Process, Task, Worker
+from pipeline.workers.process import NOT_NOW, Process, Task, Worker, paths
 
 AHEAD: Final = 2  # jobs in every worker's channel before another worker is started
 ENOUGH: Final = 0.05  # seconds of work in a channel, beyond which the way to a worker and back counts for nothing
@@ -55,7 +54,7 @@ class WorkerPool:
 
     `waiting_bytes`: bodies of jobs without an answer; `busy`: how many such jobs there are; `counts`: started,
     recycled, retried, failed, `killed: time`, `killed: memory`, `died` and `start failed`. `error`: why nothing will be
-    answered any more; None while the pool works.
+    answered any more; None while the pool works. `process` is one that was started ahead, for the first worker.
     """
 
     def __init__(
@@ -72,9 +71,11 @@ class WorkerPool:
         most_bytes: int = MOST,
         start_time: float = START,
         answer: type[Any] = PackedPage,
+        process: Process | None = None,
     ) -> None:
         self._loop = loop
-        self._first = First(job, setup, [path for path in sys.path if isinstance(path, str)], most_bytes)
+        self._first = First(job, setup, paths(), most_bytes)
+        self._ahead = process
         self._processes = max(processes, 1)
         self._page_time = page_time
         self._page_memory = page_memory
@@ -149,6 +150,9 @@ class WorkerPool:
             worker.bury()
         self._workers.clear()
         self._unreaped.clear()
+        if self._ahead is not None:
+            self._ahead.end()
+            self._ahead = None
 
     def _spare(self) -> float:
         """Seconds in which nobody misses the loop: half of the time for which every worker has work in its channel."""
@@ -196,7 +200,8 @@ class WorkerPool:
         if self._loop.now < self._not_before:
             return None
         try:
-            worker = Worker(self._loop, self._first, self._ready, self._first.most + NUMBER + 1)
+            worker = Worker(self._loop, self._first, self._ready, self._first.most + NUMBER + 1, self._ahead)
+            self._ahead = None
         except OSError as error:
             if not self._workers:
                 self.error = start_error(f"the system starts no process: {error.strerror or error}", None)

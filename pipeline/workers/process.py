@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -64,9 +64,31 @@ class Process(NamedTuple):
     sock: socket.socket
     notes: int
 
+    def end(self) -> None:
+        """There was nothing to be done."""
+        self.sock.close()
+        with contextlib.suppress(OSError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(_REAP)
+        os.close(self.notes)
 
-def start_process() -> Process:
-    """A new one. Raises OSError."""
+
+def start_process(job: str = "") -> Process:
+    """A new one, which imports what it takes for a `job` while it waits. Raises OSError."""
+    process = _started()
+    if job:
+        first = First(job, b"", paths(), 0, early=True)
+        process.sock.sendall(frame(bytes(NUMBER) + msgspec.msgpack.encode(first)))
+    return process
+
+
+def paths(given: Iterable[object] | None = None) -> list[str]:
+    """Where a child finds modules: where we do."""
+    return [path for path in (sys.path if given is None else given) if isinstance(path, str)]
+
+
+def _started() -> Process:
     ours, theirs = socket.socketpair()
     shared = notes.create()
     try:
@@ -111,7 +133,14 @@ class Worker:
         "told",
     )
 
-    def __init__(self, loop: Loop, first: First, on_ready: Callable[[Worker, int], object], most: int) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        first: First,
+        on_ready: Callable[[Worker, int], object],
+        most: int,
+        process: Process | None = None,
+    ) -> None:
         self.flight: deque[Task] = deque()
         self.frames = Frames(most)
         self.ready = False  # has said that it is set up
@@ -132,7 +161,7 @@ class Worker:
         self._on_ready = lambda mask: on_ready(self, mask)
         self._interest = 0
         self._unsent: deque[bytearray | bytes | memoryview] = deque()
-        self._process, self._sock, self._notes = start_process()
+        self._process, self._sock, self._notes = process or start_process()
         self._sock.setblocking(False)
         self._watch(READ)
         self._send(frame(bytes(NUMBER) + msgspec.msgpack.encode(first)))
