@@ -14,12 +14,14 @@ from pipeline.errors import ConfigError, LockedError, NothingToDoError
 from pipeline.model import Item
 from pipeline.runner.build import Options
 from pipeline.runner.engine import Engine
+from pipeline.runner.plugging import start_ahead
 from pipeline.runner.publish import StreamStore
 from pipeline.runner.session import execute
 from pipeline.runner.summary import Summary
 from pipeline.state import runs
 from pipeline.state.database import reading
 from pipeline.state.lock import Lock
+from pipeline.workers.process import Process
 from tests.conftest import Site
 
 HOME = "<h1>home</h1>" + "".join(f"<a href=/{number}>x</a>" for number in range(1, 5))
@@ -313,6 +315,29 @@ def test_a_config_that_is_wrong_leaves_nothing_behind(project: Project) -> None:
     with pytest.raises(ConfigError):
         project.run()
     assert sorted(path.name for path in project.folder.iterdir()) == ["x.yaml"]
+
+
+def test_the_worker_of_a_first_run_is_ended_where_none_comes_about(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Process | None] = []
+
+    def ahead(*arguments: Any, **words: Any) -> Process | None:
+        started.append(start_ahead(*arguments, **words))
+        return started[-1]
+
+    monkeypatch.setattr("pipeline.runner.build.start_ahead", ahead)
+    project.config |= {"workers": 1, "plugins": ["./missing.py"]}
+    with pytest.raises(ConfigError):
+        project.run()
+    del project.config["plugins"]
+    held = Lock.take(project.folder / ".hookline" / "x", "another run")
+    with pytest.raises(LockedError):
+        project.run()
+    held.release()
+    assert project.run().exit_code == 0 and project.output == TITLES
+    assert project.run().exit_code == 0, "where it may be that nothing is parsed, none is started"
+    assert [process is not None and process.popen.poll() is not None for process in started] == [True, True, True]
 
 
 def test_state_dir_is_where_the_state_is(project: Project) -> None:

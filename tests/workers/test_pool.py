@@ -21,6 +21,7 @@ from pipeline.model import PackedPage, PageJob
 from pipeline.workers.caller import Caller
 from pipeline.workers.inline import InlinePool
 from pipeline.workers.pool import WorkerPool
+from pipeline.workers.process import start_process
 
 JOBS = '''
 """Jobs for the pool's tests. A worker answers with what the path asks for."""
@@ -251,6 +252,23 @@ def test_a_process_that_is_free_can_be_told_to_do_something_else(pool: Any, job:
     assert caller.call(b"z") == f"{pid} once more: z".encode()
     caller.close()
     assert not _is_running(int(pid))
+
+
+@pytest.mark.parametrize("early", ["pipeline.stages.worker:prepare", "pool_jobs:wrong", "no.such.module:at_all", ""])
+def test_a_process_that_was_started_ahead_is_the_first_worker(pool: Any, job: Any, early: str) -> None:
+    process = start_process(early)
+    one = pool(processes=1, process=process)
+    assert one.run([job("a")])[url("a")].refresh == str(process.popen.pid)
+    assert one.pool.counts["started"] == 1
+    assert one.run([job("die-3")])[url("die-3")].fault is not None, "the next ones are started as ever"
+
+
+def test_a_process_that_was_started_ahead_for_nothing_ends(pool: Any) -> None:
+    process, other = start_process("pool_jobs:slow"), start_process()
+    one = pool(processes=1, process=process)
+    one.pool.close()
+    other.end()
+    assert not _is_running(process.popen.pid) and not _is_running(other.popen.pid)
 
 
 def test_what_cannot_be_set_up_anew_says_why(pool: Any, job: Any) -> None:
