@@ -96,6 +96,7 @@ class WorkerPool:
         self._failed_starts = 0
         self._pace = 0.0  # seconds a page, of late
         self._not_before = 0.0  # when the system may be asked for a process again
+        self._holds = False  # jobs are sent before the loop polls, not each by itself
         self._closed = False
         self.done: deque[tuple[Any, Any]] = deque()
         self.waiting_bytes = 0
@@ -109,6 +110,7 @@ class WorkerPool:
         """Begin to set up the first worker, without waiting for it; the others follow when there is work for them."""
         if not self._workers and not self._closed and self.error is None:
             self._hire()
+            self._holds = True
             self._loop.rest_with(self._spare)
 
     def submit(self, token: Any, job: PageJob | Request) -> None:
@@ -155,7 +157,12 @@ class WorkerPool:
             self._ahead = None
 
     def _spare(self) -> float:
-        """Seconds in which nobody misses the loop: half of the time for which every worker has work in its channel."""
+        """Seconds in which nobody misses the loop: half of the time for which every worker has work in its channel.
+
+        What a turn has given them is sent here, together.
+        """
+        for worker in self._workers:
+            worker.send_held()
         ahead = min((len(worker.flight) for worker in self._workers if not worker.retiring), default=0)
         return min((ahead - 1) * self._pace / 2, REST)
 
@@ -172,12 +179,12 @@ class WorkerPool:
             if worker is None:
                 return
             worker.alone = True
-            worker.give(self._again.popleft())
+            worker.give(self._again.popleft(), later=self._holds)
         while self._queue:
             worker = self._freest()
             if worker is None:
                 return
-            worker.give(self._queue.popleft())
+            worker.give(self._queue.popleft(), later=self._holds)
 
     def _freest(self) -> Worker | None:
         """The worker with the fewest jobs, if there is room for one more; perhaps a new one."""

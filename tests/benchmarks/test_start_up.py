@@ -56,7 +56,7 @@ def test_the_version_is_there_at_once(installed: str, tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_nothing_is_new(installed: str, site: Any, tmp_path: Path) -> None:
-    """In one process: with workers, the store's sets itself up beside the crawl."""
+    """In one process: with workers, publishing starts another."""
     assert installed
     pages = {f"/{number}": f"<h1>Book {number}</h1><b>{number}.50</b>" for number in range(20)}
     pages["/"] = "".join(f"<a href={path}>x</a>" for path in pages)
