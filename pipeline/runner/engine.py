@@ -125,8 +125,7 @@ class Engine:
         """Drive the loop until the crawl is over."""
         if self._limits.time is not None:
             self.loop.call_later(self._limits.time, lambda: self.stop("time"))
-        if self.revisits is None:  # else it may well be that nothing is to be parsed
-            self.pool.start()
+        self.pool.start(at_once=self.revisits is None)  # else it may well be that nothing is to be parsed
         self.loop.run(self.tick)
 
     def watch_memory(self, most: int | None) -> None:

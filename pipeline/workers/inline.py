@@ -27,7 +27,7 @@ class Pool(Protocol):
     error: HooklineError | None
     counts: Counter[str]
 
-    def start(self) -> None: ...
+    def start(self, *, at_once: bool = True) -> None: ...
     def submit(self, token: Any, job: PageJob | Request) -> None: ...
     def memory(self) -> int: ...
     def release(self) -> Process | None: ...
@@ -52,7 +52,7 @@ class InlinePool:
         self.error: HooklineError | None = None
         self.counts: Counter[str] = Counter()
 
-    def start(self) -> None:
+    def start(self, *, at_once: bool = True) -> None:
         """Nothing is to be started."""
 
     def submit(self, token: Any, job: PageJob | Request) -> None:

@@ -106,12 +106,14 @@ class WorkerPool:
 
     # --- jobs --------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to set up the first worker, without waiting for it; the others follow when there is work for them."""
-        if not self._workers and not self._closed and self.error is None:
+    def start(self, *, at_once: bool = True) -> None:
+        """The loop rests and sends as suits workers; `at_once`: begin to set up the first, without waiting for it."""
+        if self._closed or self.error is not None:
+            return
+        self._holds = True
+        self._loop.rest_with(self._spare)
+        if at_once and not self._workers:
             self._hire()
-            self._holds = True
-            self._loop.rest_with(self._spare)
 
     def submit(self, token: Any, job: PageJob | Request) -> None:
         """Have `job` worked on; (token, result) will be in `done`. Raises RuntimeError after `close`."""
@@ -157,10 +159,7 @@ class WorkerPool:
             self._ahead = None
 
     def _spare(self) -> float:
-        """Seconds in which nobody misses the loop: half of the time for which every worker has work in its channel.
-
-        What a turn has given them is sent here, together.
-        """
+        """Send what a turn has for them; seconds in which nobody misses the loop: half of what all have work for."""
         for worker in self._workers:
             worker.send_held()
         ahead = min((len(worker.flight) for worker in self._workers if not worker.retiring), default=0)
