@@ -13,7 +13,17 @@ RARELY = 20  # looks at young ones for one at older ones
 STARTING = 200_000  # as OFTEN, while modules are imported: what they make stays
 
 
-def relax(often: int = OFTEN) -> None:
-    """Look less often, and never again at what is there now: modules, classes, the config."""
+def starting() -> None:
+    """Hardly look at all: modules are about to be imported, and a config is about to be read."""
+    gc.set_threshold(STARTING, RARELY, RARELY)
+
+
+def started() -> None:
+    """Look as often as a run needs."""
+    gc.set_threshold(OFTEN, RARELY, RARELY)
+
+
+def relax() -> None:
+    """Look as often as a run needs, and never again at what is there now: modules, classes, the config."""
     gc.freeze()
-    gc.set_threshold(often, RARELY, RARELY)
+    started()

@@ -63,7 +63,7 @@ class Hookline(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends with its message and its exit code, anything else is our bug: 70."""
         remarks.silence()
-        collector.relax(collector.STARTING)
+        collector.starting()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -72,6 +72,8 @@ class Hookline(click.Group):
             raise
         except Exception as error:
             ctx.exit(faults.tell(error))
+        finally:
+            collector.started()
 
 
 @click.group(cls=Hookline, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -78,7 +78,7 @@ def main() -> NoReturn:
     sys.stdout = sys.stderr
     _spare_the_parent()
     remarks.silence()
-    collector.relax(collector.STARTING)
+    collector.starting()
     channel = Channel(given)
     notes.open_in_child(shared)
     Guard()  # before anything of a plugin is imported: its signal handlers must be ours
