@@ -1,8 +1,8 @@
 """A whole crawl of the bench site by `hookline run`: crawl_hookline.py [key=value...]. Prints one line of JSON.
 
 The site is $SITE (default http://127.0.0.1:8800). Arguments are given on as `--set`. The clock starts where the peers'
-clocks start, behind the script's imports; what the command then does (config, plugins, crawl, publish) counts, and so do
-its own imports, which begin when it is called.
+clocks start, behind the script's imports; what the command then does (config, plugins, crawl, publish) counts, and so
+do its own imports, which begin when it is called.
 """
 
 from __future__ import annotations
