@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -98,10 +97,9 @@ def pack_rows(rows: Iterable[tuple[str, dict[str, Any], str, int, bool]]) -> byt
     """Items of a result, each with its type, its page's URL, when that was fetched, and whether it asks not to be kept;
     for `unpack_values`.
     """
-    rows = list(rows)
-    if not _are_as_written([row[1] for row in rows]):
-        rows = [(row[0], _written(row[1]), row[2], row[3], row[4]) for row in rows]
-    return _encode(rows)
+    return _encode(
+        [row if (fields := _written(row[1])) is row[1] else (row[0], fields, row[2], row[3], row[4]) for row in rows]
+    )
 
 
 def unpack_items(data: bytes) -> list[ItemRecord]:
@@ -158,16 +156,6 @@ def each_new(page: PackedPage) -> Iterator[tuple[Request, bytes]]:
 
 def _new(page: PackedPage, raw: Sequence[msgspec.Raw], index: int) -> tuple[Request, bytes]:
     return _request.decode(raw[index]), page.marks[index * MARK : index * MARK + MARK]
-
-
-def _are_as_written(items: Iterable[dict[str, Any]]) -> bool:
-    """Whether nothing in some items has to go as an extension type, after one look at all of them together."""
-    values = [*chain.from_iterable(map(dict.values, items))]
-    kinds = set(map(type, values))
-    if list in kinds:
-        kinds.remove(list)
-        kinds.update(map(type, chain.from_iterable([value for value in values if type(value) is list])))
-    return kinds <= _AS_IT_IS
 
 
 def _as_written(record: ItemRecord) -> ItemRecord:

@@ -31,6 +31,22 @@ def rename_foreign_attributes(nodes: list[LexborNode]) -> None:
                 node.attrs[name] = value  # None is an attribute without value
 
 
+def attribute(node: LexborNode, name: str) -> str | None:
+    """An attribute; empty text if it has no value, None if it is not there."""
+    try:
+        return node.attrs[name] or ""
+    except KeyError:
+        return None
+
+
+def link_of(node: LexborNode) -> str | None:
+    """Where an element leads: its `href`, else its `src`."""
+    try:
+        return node.attrs["href"] or ""
+    except KeyError:
+        return attribute(node, "src")
+
+
 def visible_text(node: LexborNode) -> str:
     """Text of the subtree in document order, hidden subtrees below `node` skipped."""
     start = content(node) if node.tag == "template" else node

@@ -20,7 +20,7 @@ from pipeline.stages.css import Parser, Selector, check_selector, compiled, spli
 from pipeline.stages.decoding import known
 from pipeline.stages.encoding import decode
 from pipeline.stages.nesting import flattened
-from pipeline.stages.nodes import content, rename_foreign_attributes, top_nodes, visible_text
+from pipeline.stages.nodes import attribute, content, link_of, rename_foreign_attributes, top_nodes, visible_text
 from pipeline.stages.whitespace import collapse, collapsed
 
 if TYPE_CHECKING:
@@ -97,13 +97,7 @@ class Tree:
 
     def links(self, selector: Selector) -> list[str | None]:
         """Where each match leads (`Element.link`): what is followed, without an object for every element."""
-        found: list[str | None] = []
-        for node in self.nodes(selector):
-            try:
-                found.append(node.attrs["href"] or "")
-            except KeyError:
-                found.append(Element(self, node).attr("src"))
-        return found
+        return [link_of(node) for node in self.nodes(selector)]
 
     def first(self, selector: Selector, scope: Element) -> Element | None:
         """The first that `select` would give, or None."""
@@ -213,10 +207,7 @@ class Element:
     @property
     def link(self) -> str | None:
         """Where the element leads: its `href`, else its `src`."""
-        try:
-            return self.node.attrs["href"] or ""
-        except KeyError:
-            return self.attr("src")
+        return link_of(self.node)
 
     @property
     def html(self) -> str:
@@ -231,10 +222,7 @@ class Element:
 
     def attr(self, name: str) -> str | None:
         """An attribute by name (case-insensitive); empty text if it has no value, None if it is not there."""
-        try:
-            return self.node.attrs[name] or ""
-        except KeyError:
-            return None
+        return attribute(self.node, name)
 
     @property
     def attributes(self) -> dict[str, str]:

@@ -105,14 +105,6 @@ def settled_rows(columns: Mapping[str, Sequence[Any]]) -> tuple[list[dict[str, A
     return [dict(zip(columns, row, strict=True)) for row in zip(*copies, strict=True)], plain
 
 
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _bounded(plain: dict[str, Any]) -> dict[str, Any]:
     """`plain` itself. Raises TooLargeError."""
     if len(plain) > MAX_FIELDS:
@@ -190,11 +182,17 @@ def _base(value: Any, where: str) -> Any:
 
 
 def _encodable(text: str, where: str) -> str:
+    if not _is_encodable(text):
+        raise UnfitError(f"{where} has a lone surrogate, which UTF-8 cannot carry")
+    return text
+
+
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise UnfitError(f"{where} has a lone surrogate, which UTF-8 cannot carry") from None
-    return text
+        return False
+    return True
 
 
 def snapshot(fields: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ outlive an exec or a fork), dying with the parent, keeping the terminal's signal
 not know plugins, pages or the config: the job is a dotted name, and what it takes and gives are bytes.
 
     parent -> child   frame: job number, payload. Number 0, which comes first, says what jobs are: {"job":
-                      "module:function", "setup": bytes, ...}; one that comes later makes them something else
+                      "module:function", "setup": bytes, ...}; one that comes later makes them something else,
+                      and one that is `early` only has modules imported, and is not answered
     child -> parent   frame: job number, kind, payload. READY or FAILED answers number 0; ANSWER, LAST or RAISED a job
 
 The parent starts it with `python -P -c`, so that neither the working directory nor anything else than the parent's own
@@ -87,7 +88,9 @@ def main() -> NoReturn:
 
 
 def _set_up(channel: Channel, setup: bytes) -> tuple[Run, Guard, int] | None:
-    """What is to be done with jobs, how the process is to be between them, and how long an answer may be."""
+    """What is to be done with jobs, how the process is to be between them, and how long an answer may be; None if that
+    comes later.
+    """
     first = msgspec.msgpack.decode(setup, type=First)
     sys.path[:] = first.path
     if first.early:

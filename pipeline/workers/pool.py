@@ -96,7 +96,6 @@ class WorkerPool:
         self._failed_starts = 0
         self._pace = 0.0  # seconds a page, of late
         self._not_before = 0.0  # when the system may be asked for a process again
-        self._holds = False  # jobs are sent before the loop polls, not each by itself
         self._closed = False
         self.done: deque[tuple[Any, Any]] = deque()
         self.waiting_bytes = 0
@@ -107,10 +106,9 @@ class WorkerPool:
     # --- jobs --------------------------------------------------------------------------------------------------------
 
     def start(self, *, at_once: bool = True) -> None:
-        """The loop rests and sends as suits workers; `at_once`: begin to set up the first, without waiting for it."""
+        """Have the loop rest as suits the workers; `at_once`: begin to set up the first, without waiting for it."""
         if self._closed or self.error is not None:
             return
-        self._holds = True
         self._loop.rest_with(self._spare)
         if at_once and not self._workers:
             self._hire()
@@ -159,9 +157,7 @@ class WorkerPool:
             self._ahead = None
 
     def _spare(self) -> float:
-        """Send what a turn has for them; seconds in which nobody misses the loop: half of what all have work for."""
-        for worker in self._workers:
-            worker.send_held()
+        """Seconds in which nobody misses the loop: half of the time for which every worker has work in its channel."""
         ahead = min((len(worker.flight) for worker in self._workers if not worker.retiring), default=0)
         return min((ahead - 1) * self._pace / 2, REST)
 
@@ -178,12 +174,12 @@ class WorkerPool:
             if worker is None:
                 return
             worker.alone = True
-            worker.give(self._again.popleft(), later=self._holds)
+            worker.give(self._again.popleft())
         while self._queue:
             worker = self._freest()
             if worker is None:
                 return
-            worker.give(self._queue.popleft(), later=self._holds)
+            worker.give(self._queue.popleft())
 
     def _freest(self) -> Worker | None:
         """The worker with the fewest jobs, if there is room for one more; perhaps a new one."""

@@ -18,7 +18,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +35,6 @@ from pipeline.workers.notes import Told
 NOT_NOW: Final = -1
 _ROOT: Final = str(Path(__file__).resolve().parents[2])  # where `pipeline` lies: the child must have the same one
 _CODE: Final = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.workers.child import main; main()"
-_TOGETHER: Final = 64  # frames that are sent at a time
 _REAP: Final = 2.0  # seconds that the system may take to let go of a killed process
 _encode_into: Final = msgspec.msgpack.Encoder().encode_into
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -110,7 +108,6 @@ class Worker:
     """
 
     __slots__ = (
-        "_held",
         "_interest",
         "_loop",
         "_notes",
@@ -163,7 +160,6 @@ class Worker:
         self._loop = loop
         self._on_ready = lambda mask: on_ready(self, mask)
         self._interest = 0
-        self._held = False  # something is to be sent that was not yet tried
         self._unsent: deque[bytearray | bytes | memoryview] = deque()
         self._process, self._sock, self._notes = process or start_process()
         self._sock.setblocking(False)
@@ -172,35 +168,22 @@ class Worker:
 
     # --- the channel -------------------------------------------------------------------------------------------------
 
-    def give(self, task: Task, *, later: bool = False) -> None:
-        """Put a job into its channel; `later`: with the next `send_held`, so that several at once wake it once."""
+    def give(self, task: Task) -> None:
+        """Put a job into its channel."""
         if not self.flight:
             self.began = self._loop.now
         self.flight.append(task)
-        self._held |= later
-        self._send(task.frame, later=later)
-
-    def send_held(self) -> None:
-        """Send what was to be sent later."""
-        if self._held:
-            self._held = False
-            self.flush()
+        self._send(task.frame)
 
     def flush(self) -> None:
-        """Send what is left, as far as there is room."""
-        unsent = self._unsent
-        if not unsent or self.hung_up:
-            return
-        while unsent:
-            some = [*islice(unsent, _TOGETHER)]
-            size = sum(map(len, some))
-            sent = left = self._try(some, size)
-            while unsent and left >= len(unsent[0]):
-                left -= len(unsent.popleft())
-            if sent < size:
-                unsent[0] = memoryview(unsent[0])[left:]
-                self._watch(READ | WRITE)
+        """Send what is left, now that there is room."""
+        while self._unsent:
+            data = self._unsent[0]
+            sent = self._try(data)
+            if sent < len(data):
+                self._unsent[0] = memoryview(data)[sent:]
                 return
+            self._unsent.popleft()
         self._watch(READ)
 
     def receive(self, buffer: memoryview) -> int:
@@ -230,19 +213,20 @@ class Worker:
         self.retiring = self.hung_up = True
         self._watch(0)
 
-    def _send(self, data: bytes | bytearray, *, later: bool = False) -> None:
-        waited = bool(self._unsent)
-        self._unsent.append(data)
-        if not later and not waited:
-            self.flush()
+    def _send(self, data: bytes | bytearray) -> None:
+        if self._unsent:
+            self._unsent.append(data)
+        elif (sent := self._try(data)) < len(data):
+            self._unsent.append(memoryview(data)[sent:])
+            self._watch(READ | WRITE)
 
-    def _try(self, some: list[bytearray | bytes | memoryview], size: int) -> int:
+    def _try(self, data: bytes | bytearray | memoryview) -> int:
         try:
-            return self._sock.sendmsg(some)
+            return self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:  # it is gone: reading will say so, and whatever is in flight is given to another
-            return size
+            return len(data)
 
     def _watch(self, interest: int) -> None:
         if interest == self._interest:

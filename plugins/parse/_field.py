@@ -118,7 +118,7 @@ class Field:
             return self._column_of_texts(self._quick, scopes)
         if self._once and not scopes.whole:
             value = self.column(Scopes(scopes.reading))[0]
-            return [own(value) for _ in range(scopes.size)] if isinstance(value, list | dict) else [value] * scopes.size
+            return [own(value) for _ in range(scopes.size)]
         found = self.values(scopes, self.raws(scopes, self._first))
         return [self.missing() if value is None else value for value in found]
 
@@ -136,8 +136,7 @@ class Field:
         """The common case, without a call per value."""
         found: list[Any]
         if self.many:
-            shares = source.find(scopes, False)
-            found = [([*filter(None, texts)] if not all(texts) else texts) or None for texts in shares]
+            found = [[*filter(None, texts)] or None for texts in source.find(scopes, False)]
         else:
             found = [text or None for text in source.firsts(scopes)]
         return found if None not in found else [self.missing() if value is None else value for value in found]

@@ -106,23 +106,15 @@ class ItemRule:
         scopes = Scopes(reading) if self.each is None else self.each(reading)
         if not scopes.size:
             return
-        columns = [field.column(scopes) for field in self.fields]
+        columns = {field.name: field.column(scopes) for field in self.fields}
         if self.each is None and not scopes.seen and any(field.observed for field in self.fields):
             return  # nothing that is read from the page is there
-        if scopes.size > _FEW and columns and not self._lacks(columns):
-            yield Rows(self.type, dict(zip(self._names, columns, strict=True)), self._number)
+        lacks = any(value in EMPTY for name in self._required for value in columns[name])
+        if scopes.size > _FEW and columns and not lacks:
+            yield Rows(self.type, columns, self._number)
             return
-        for row in zip(*columns, strict=True) if columns else ([] for _ in range(scopes.size)):
+        for row in zip(*columns.values(), strict=True) if columns else ([] for _ in range(scopes.size)):
             yield self._item(row)
-
-    def _lacks(self, columns: Sequence[list[Any]]) -> bool:
-        """Whether a required value is missing in any of the records."""
-        return any(
-            value in EMPTY
-            for field, column in zip(self.fields, columns, strict=True)
-            if field.required
-            for value in column
-        )
 
     def _item(self, values: Sequence[Any]) -> Item | Drop:
         item = Item(self.type, dict(zip(self._names, values, strict=True)))
