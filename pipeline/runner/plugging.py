@@ -240,11 +240,6 @@ def make_stager(
     return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY), process)
 
 
-def runs_only_ours(loaded: Loaded, host: Host) -> bool:
-    """Whether no code of others runs anywhere: then a process that has parsed pages may do other work as well."""
-    return host.is_bundled and not loaded.config.plugins
-
-
 def processes(given: int | Literal["auto"]) -> int:
     """How many processes run the plugins; 0: this one.
 

@@ -31,7 +31,7 @@ from pipeline.runner.home import FILE, Home, state_folder
 from pipeline.runner.judging import Judge
 from pipeline.runner.memory import memory_limit
 from pipeline.runner.past import Past, why_not
-from pipeline.runner.plugging import item_keys, make_stager, runs_only_ours
+from pipeline.runner.plugging import item_keys, make_stager
 from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
 from pipeline.runner.report import crawled, fill, take_leave, write_report
@@ -154,7 +154,7 @@ class Session(msgspec.Struct):
                 if self.watch is not None:
                     self.watch(engine)
                 summary.notes = [*self.notes, *summary.notes]
-                if not (self.options.dry_run or runs_only_ours(self.loaded, job.host)):
+                if not (self.options.dry_run or job.host.only_ours):
                     self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)
@@ -267,7 +267,7 @@ class Session(msgspec.Struct):
         """The store side of publishing, if it has not died since it was made."""
         if self.stager is not None and self.stager.alive:
             return self.stager
-        engine = job.engine if runs_only_ours(self.loaded, job.host) else None
+        engine = job.engine if job.host.only_ours else None
         process = engine.pool.release() if engine is not None else None  # to start one costs as much as 100 pages
         workers, output = self.options.workers, self.options.output
         return make_stager(self.loaded, job.host, job.stores, workers=workers, output=output, process=process)

@@ -42,7 +42,10 @@ SLOW = 0.05  # seconds that one `prepare_request` may take before it is named
 
 
 class Host:
-    """The plugins of one run. `seconds` is the time spent per plugin in hooks of this process, page jobs apart."""
+    """The plugins of one run. `seconds` is the time spent per plugin in hooks of this process, page jobs apart.
+
+    `listed`: the config lists plugins, which have been imported whatever they give. `only_ours`: no code of others.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Host:
         run: RunInfo,
         problems: Problems,
         notes: Sequence[Problem] = (),
+        listed: bool = False,
     ) -> None:
         self.run = run
         self.seconds: dict[str, float] = {}
@@ -61,7 +65,7 @@ class Host:
         self._rules = rules
         self._problems = problems
         self._steps, self._owners = registered(placed)
-        self.is_bundled = all(place.source.is_bundled for place in placed)
+        self.only_ours = not listed and all(place.source.is_bundled for place in placed)
         self.fetchers = {str(self._owners[id(step)].use.key[1]): step for step in self._steps["fetch"]}  # by page rule
         self._page_items, self._single_items = self._split_at_single()
         self._single_used = False
@@ -109,7 +113,7 @@ class Host:
                 check_flow(assembly.placed, rules, problems, FIELDS)
         if problems.found:
             raise ConfigError(problems.in_order())
-        host = cls(assembly.placed, rules=rules, run=run, problems=problems, notes=assembly.notes)
+        host = cls(assembly.placed, rules=rules, run=run, problems=problems, notes=assembly.notes, listed=bool(plugins))
         host.points = [point for claims in catalogue.points.values() for point in claims]
         return host
 

@@ -157,7 +157,7 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     from pipeline.stages.tree import Element  # noqa: PLC0415
 
     plan, host = plan_and_host(setup)
-    trust(host.is_bundled and not plan.plugins)
+    trust(host.only_ours)
     share(Page, PageHeaders, Element, Item, Request, Drop)
     normaliser = Normaliser(strip_params=plan.strip_params, sort_params=plan.sort_params)
     page = packed(host.page_runner(RuleBook(plan.rules, normaliser), max_body=plan.max_body, agent=plan.agent))

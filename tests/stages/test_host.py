@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import ConfigError, PluginError, StorageError
 from pipeline.model import DeadLetter, Drop, Item, PageJob, Request
 from pipeline.stages.host import Use
+from pipeline.stages.loading import installed_points
 from pipeline.stages.stores import BoundStore
 
 
@@ -47,6 +48,17 @@ def test_run_hooks_are_called_in_order_and_get_what_they_name(shop: Any) -> None
     assert host.run_finish(shop.run, "sum") == []
     assert log == [("b", "r1"), ("a", "r1"), ("b", "sum"), ("a", "sum")]
     assert set(host.seconds) == {"a", "b"}
+
+
+def test_only_ours_is_a_host_without_code_of_others(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.write("a.py", "STARTED = True\n\n@hookimpl\ndef register(registry): pass\n")
+    shop.write("shop_of_others.py", "@hookimpl\ndef process_item(item): pass\n")
+    monkeypatch.syspath_prepend(shop.folder)
+    shop.entry_point("others", "shop_of_others")
+    shop.points.extend(installed_points())
+    assert shop.load(rules={"list": {"follow": [{"css": "a"}]}}).only_ours
+    assert not shop.load(plugins=["a.py"]).only_ours  # gives nothing, and has been imported
+    assert not shop.load(filter=["others"]).only_ours
 
 
 def test_a_failing_start_stops_a_failing_finish_does_not(shop: Any, caplog: pytest.LogCaptureFixture) -> None:
