@@ -88,7 +88,7 @@ def echo(setup):
 
 def fat(setup):
     kept.append(b"x" * 300 * 2**20)
-    return answer(b".")
+    return answer(setup)
 
 def environment(setup):
     def work(data):
