@@ -237,7 +237,8 @@ def make_stager(
         points=host.points,
         trace=host.tracer.target if host.tracer else "",
     )
-    return StoreProcess(stores, StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY), process)
+    told = StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY)
+    return StoreProcess(stores, told, process, page_time=config.limits.page_time)
 
 
 def processes(given: int | Literal["auto"]) -> int:

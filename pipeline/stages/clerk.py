@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.errors import StorageError
 from pipeline.stages.staging import ResultPage, Staged, Stager
-from pipeline.stages.worker import noted, plan_and_host
+from pipeline.stages.worker import plan_and_host
 from pipeline.workers import notes
 
 JOB: Final = "pipeline.stages.clerk:start"
@@ -52,9 +52,9 @@ _order: Final = msgspec.msgpack.Decoder(Order).decode
 def start(setup: bytes) -> Callable[[Any], bytes]:
     """What a store process does with an order: from an `Order` to a `Done`, both as msgpack. Raises ConfigError."""
     plan = msgspec.msgpack.decode(setup, type=StoreSetup)
-    _, host = plan_and_host(plan.worker)
+    _, host = plan_and_host(plan.worker, notes.timed)
     for store in host.stores:
-        store.note(partial(_noted, store.name))
+        store.note(partial(_timed, store.name))
     module, _, name = plan.summary.partition(":")
     clerk = Clerk(
         Stager(host.stores, single=host.single_chain(), keys=plan.keys, eaches=plan.eaches, run=host.run.id),
@@ -64,8 +64,8 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     return lambda order: _encode(clerk.do(_order(order)))
 
 
-def _noted(plugin: str, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    return noted(call, notes.here(), notes.label(plugin, hook))
+def _timed(plugin: str, hook: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    return notes.timed(call, notes.label(plugin, hook))
 
 
 class Clerk:

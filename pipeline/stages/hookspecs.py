@@ -5,6 +5,10 @@ plugins in the YAML file is the order of calls. *Kinds*: a **notify** hook's ans
 answers are put together; the **first result** that is not None counts; in a **chain** each plugin gets what the one
 before it left. *Parent* is the process that fetches; *worker* is the process in which a page is parsed (the parent
 itself with `workers: 0`); *store process* is the one that publishes. State kept on a plugin object is per process.
+
+*Time.* Where there are workers, all work on a page may take `limits.page_time`, and so may a call of `prepare_request`
+and of a filter at publish; any other call (of a store, or once a run) may take ten times that (`time_for`). A process
+that takes longer is killed; a hook of the parent is interrupted, as if it had raised.
 """
 
 from __future__ import annotations
@@ -144,6 +148,17 @@ GENERATORS: Final = frozenset({"parse", "seeds"})
 
 PAGE_HOOKS: Final = frozenset({"classify", "parse", "process_item", "admit"})
 """Hooks that are called for pages, in workers."""
+
+
+PARENT_HOOKS: Final = ("run_start", "seeds", "prepare_request", "run_finish")
+"""Hooks that are called in the parent, with workers too."""
+
+_ONCE: Final = 10  # times the time for a page: for hooks that are called once a run, or for many items
+
+
+def time_for(hook: str, page_time: float) -> float:
+    """Seconds that one call of a hook may take, where `page_time` are those for a page; "": what is no hook."""
+    return page_time if hook in PAGE_HOOKS or hook == "prepare_request" else _ONCE * page_time
 
 
 def deprecations(hook: str, arguments: tuple[str, ...]) -> list[str]:

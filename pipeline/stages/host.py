@@ -20,7 +20,7 @@ from pipeline.model import MAX_BODY, DeadLetter, Drop, Explained, Fault, Item, P
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.faults import short
-from pipeline.stages.hookspecs import PAGE_HOOKS, deprecations, signature
+from pipeline.stages.hookspecs import PAGE_HOOKS, PARENT_HOOKS, deprecations, signature, time_for
 from pipeline.stages.loading import Catalogue, Point, stdout_guard
 from pipeline.stages.places import KeyPath, Locate, Problems
 from pipeline.stages.registering import registered
@@ -129,6 +129,15 @@ class Host:
                 step.call = tracer.wrap(step.plugin, hook, step.call)
         for store in self.stores:
             store.note(partial(tracer.wrap, store.name))
+
+    def limit(self, page_time: float) -> None:
+        """Have plugins' hooks in this process come back in time (`time_for`), or fail as if they had raised."""
+        from pipeline.stages.limited import limited  # noqa: PLC0415 - most runs have no such hooks
+
+        for hook in PARENT_HOOKS:
+            for step in self._steps[hook]:
+                if not self._owners[id(step)].source.is_bundled:  # ours may wait for stdin
+                    step.call = limited(step.call, time_for(hook, page_time))
 
     # --- once a run, in the parent -----------------------------------------------------------------------------------
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from math import inf
 from typing import Any, Final
 
 import msgspec
 
 from pipeline.errors import StorageError
 from pipeline.stages.clerk import JOB, Done, Order, StoreSetup
+from pipeline.stages.hookspecs import time_for
 from pipeline.stages.staging import ResultPage, Staged, Stager, Store
 from pipeline.stages.stores import BoundStore
-from pipeline.workers.caller import Caller, CallError
+from pipeline.workers.caller import Caller, CallError, TooLongError
 from pipeline.workers.process import Process
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -27,13 +30,16 @@ _done: Final = msgspec.msgpack.Decoder(Done).decode
 class StoreProcess:
     """A `Stager` in a process of its own. `stores` are this process's, which say where their outputs are.
 
-    `process` is one that has done other work, where nothing but our own code ever runs; None: a new one.
+    `process` is one that has done other work, where nothing but our own code ever runs; None: a new one. `page_time`
+    is the config's, in seconds; see `time_for`.
     """
 
-    def __init__(self, stores: Sequence[Store], setup: StoreSetup, process: Process | None = None) -> None:
+    def __init__(
+        self, stores: Sequence[Store], setup: StoreSetup, process: Process | None = None, *, page_time: float = inf
+    ) -> None:
         self.stores = stores
         self.seconds: dict[str, float] = {}
-        self._caller = Caller(JOB, _encode(setup), process=process)
+        self._caller = Caller(JOB, _encode(setup), process=process, most=partial(time_for, page_time=page_time))
         self._there = [store for store in stores if isinstance(store, BoundStore)]
         self._here = Stager([store for store in stores if not isinstance(store, BoundStore)])
 
@@ -133,4 +139,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except CallError as error:
-        raise StorageError(f"the store process {error}; what was not put in place is delivered next time") from error
+        told = f"the store process {error}; what was not put in place is delivered next time"
+        if isinstance(error, TooLongError):
+            told += (
+                ". limits.page_time is what a filter may take for one item, and a tenth of what a store may for a call"
+            )
+        raise StorageError(told) from error

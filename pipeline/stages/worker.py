@@ -39,6 +39,7 @@ _PAGE_HOOKS: Final = ("fetch", "classify", "parse", "process_item", "admit")
 _INT, _FLOAT, _PATH = 1, 2, 3  # extension types: numbers by their spelling, and a path
 
 Packer: TypeAlias = Callable[[PageJob], PackedPage]
+Note: TypeAlias = Callable[[Callable[..., Any], bytes], Callable[..., Any]]
 
 
 class UseData(msgspec.Struct, omit_defaults=True):
@@ -166,8 +167,8 @@ def start(setup: bytes) -> Callable[[Any], bytes]:
     return lambda job: write(page(unpack_job(job)))
 
 
-def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
-    """What the parent sent, and the plugins that it names, loaded in this process."""
+def plan_and_host(setup: bytes, note: Note = notes.noted) -> tuple[WorkerSetup, WatchedHost]:
+    """What the parent sent, and the plugins that it names, loaded in this process. `note`: how their calls are."""
     plan = _decode(setup)
     _log_to_stderr(plan)
     host = WatchedHost.load(
@@ -185,7 +186,7 @@ def plan_and_host(setup: bytes) -> tuple[WorkerSetup, WatchedHost]:
     assert isinstance(host, WatchedHost)
     if plan.trace:
         host.trace(plan.trace)
-    host.watch()
+    host.watch(note)
     return plan, host
 
 
@@ -216,22 +217,11 @@ def packed(run: Callable[[PageJob], PageResult]) -> Packer:
 class WatchedHost(Host):
     """A host that notes which plugin is running, where the parent finds it if this process dies."""
 
-    def watch(self) -> None:
+    def watch(self, note: Note = notes.noted) -> None:
         """Have every hook that is called for pages say so. Costs 0.2 us a call."""
-        here = notes.here()
         for hook in _PAGE_HOOKS:
             for step in self._steps[hook]:
-                step.call = noted(step.call, here, notes.label(step.plugin, hook))
-
-
-def noted(call: Callable[..., Any], here: memoryview, label: bytes) -> Callable[..., Any]:
-    """`call`, noting first where this process is going."""
-
-    def called(*arguments: Any) -> Any:
-        here[:] = label
-        return call(*arguments)
-
-    return called
+                step.call = note(step.call, notes.label(step.plugin, hook))
 
 
 def _log_to_stderr(plan: WorkerSetup) -> None:

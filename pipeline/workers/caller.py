@@ -1,7 +1,7 @@
 """One worker process that is called like a function: for work that is done when there is no loop to turn any more.
 
-Answers for: an answer or an exception for each call, and no process left behind. The process is that of the pool: same
-start, same channel, same death with its parent. Must not know what it is asked.
+Answers for: an answer or an exception for each call, also where a plugin never comes back, and no process left behind.
+The process is that of the pool: same start, same channel, same death with its parent. Must not know what it is asked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import inf
+from time import monotonic, sleep
 from typing import Final
 
 import msgspec
@@ -18,12 +20,14 @@ import msgspec
 from pipeline.errors import HooklineError
 from pipeline.workers import notes
 from pipeline.workers.child import ANSWER, FAILED, LAST, NUMBER, Failed, First
-from pipeline.workers.deaths import start_error
+from pipeline.workers.deaths import failing_line, start_error
 from pipeline.workers.framing import LONGEST, Frames, frame
 from pipeline.workers.process import Process, paths, signal_name, start_process
 
 _BUFFER: Final = 256 * 1024
 _END: Final = 2.0  # seconds that the process may take to end by itself
+_LOOK: Final = 0.5  # seconds between two looks at where it is, while it does not answer
+_TELL: Final = 1.0  # seconds that it may take to say where it is
 
 
 class CallError(HooklineError):
@@ -35,22 +39,35 @@ class CallError(HooklineError):
         self.hook = hook
 
 
+class TooLongError(CallError):
+    """The process was killed, because a hook did not come back."""
+
+
 class Caller:
     """Starts a process for `job` ("module:function", see `pipeline.workers.child`) and does not wait for it: the first
-    call does, and raises ConfigError if the process could not be set up. Raises OSError.
+    call does, and raises ConfigError if the process could not be set up. Raises OSError, and what `call` raises.
 
-    `process` is one that a pool has let go, to be set up anew instead.
+    `process` is one that a pool has let go, to be set up anew instead. `most` says how many seconds a hook may take
+    (`notes.timed`), and with "" how many may pass in which none is called; without it the process has all the time.
     """
 
     def __init__(
-        self, job: str, setup: bytes, path: Sequence[str] | None = None, *, process: Process | None = None
+        self,
+        job: str,
+        setup: bytes,
+        path: Sequence[str] | None = None,
+        *,
+        process: Process | None = None,
+        most: Callable[[str], float] = lambda hook: inf,
     ) -> None:
+        self._most = most
         self._frames = Frames(LONGEST)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._number = 0
         self._owed = 0  # answers that are still to come
         self._process, self._sock, self._notes = process or start_process()
         self._is_set_up = False
+        self._sock.settimeout(_LOOK)
         self._send(0, msgspec.msgpack.encode(First(job, setup, paths(path), LONGEST)))
 
     @property
@@ -102,13 +119,25 @@ class Caller:
         os.close(self._notes)
 
     def _send(self, number: int, payload: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is gone, as `_take` will find
-            self._sock.sendall(frame(number.to_bytes(NUMBER, "big") + payload))
+        begin, unsent = monotonic(), memoryview(frame(number.to_bytes(NUMBER, "big") + payload))
+        try:
+            while unsent:
+                try:
+                    unsent = unsent[self._sock.send(unsent) :]
+                except TimeoutError:
+                    self._look(begin)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it is gone, as `_take` will find
 
     def _take(self) -> tuple[int, bytes]:
+        begin = monotonic()
         try:
             while True:
-                size = self._sock.recv_into(self._buffer)
+                try:
+                    size = self._sock.recv_into(self._buffer)
+                except TimeoutError:
+                    self._look(begin)
+                    continue
                 if not size:
                     break
                 for piece in self._frames.feed(self._buffer[:size]):
@@ -117,6 +146,27 @@ class Caller:
         except (BrokenPipeError, ConnectionResetError):
             pass
         raise self._died()
+
+    def _look(self, begin: float) -> None:
+        """Where the process is, which has been waited for since `begin`. Raises TooLongError."""
+        told = notes.read(self._notes)
+        since, hook = (told.since, told.hook) if told.since > 0 else (max(begin, -told.since), "")
+        if monotonic() - since > self._most(hook):
+            raise self._killed(self._most(hook), where=hook)
+
+    def _killed(self, most: float, where: str) -> TooLongError:
+        """End a process that does not come back, when it has said where it is."""
+        notes.clear_trace(self._notes)
+        with contextlib.suppress(OSError):
+            os.kill(self._process.pid, notes.TELL)
+        until = monotonic() + _TELL
+        while not (told := notes.read(self._notes)).trace and monotonic() < until:
+            sleep(_TELL / 20)
+        with contextlib.suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        line = failing_line(told.trace)
+        place = f"in plugin {told.plugin}, hook {told.hook}{f' ({line})' if line else ''}" if where else "to answer"
+        return TooLongError(f"took more than {most:g} s {place}, and was killed", told.plugin, told.hook)
 
     def _died(self) -> CallError:
         told = notes.read(self._notes)

@@ -31,9 +31,14 @@ def page_fault(how: str, raised: str, told: Told, *, page_time: float, page_memo
     }.get(how, f"its worker {how}")
     if how in (GARBLED, CLOSED):  # found out when the plugin that did it may have been left already
         return Fault("", "", f"{words}, twice")
-    line = _LINE.search(told.trace)
-    where = f" ({line[1]}:{line[2]})" if line else ""
-    return Fault(told.plugin, told.hook, f"{words}, twice{where}", told.trace)
+    line = failing_line(told.trace)
+    return Fault(told.plugin, told.hook, f"{words}, twice{f' ({line})' if line else ''}", told.trace)
+
+
+def failing_line(trace: str) -> str:
+    """`file:line` of where a stack that `faulthandler` wrote ends; "" if there is none."""
+    line = _LINE.search(trace)
+    return f"{line[1]}:{line[2]}" if line else ""
 
 
 def start_error(how: str, failed: Failed | None) -> ConfigError:

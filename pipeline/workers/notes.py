@@ -1,8 +1,10 @@
 """A page of memory that a worker shares with its parent: what it is doing, readable when it is dead or hangs.
 
-Two parts of one anonymous file. The *label* is 256 bytes that are overwritten before each call into a plugin, which
-costs 0.1 us: "plugin NUL hook". The *trace* is what `faulthandler` writes behind it: the stack of a crash, or of a
-worker that is asked for it before it is killed. Nothing is ever locked: the reader looks when the writer has stopped.
+Three parts of one anonymous file. The *label* is 256 bytes that are overwritten before each call into a plugin, which
+costs 0.1 us: "plugin NUL hook". The *time* is when that call began or ended, where calls are timed (in the store
+process: of a page the parent knows when it was sent). The *trace* is what `faulthandler` writes behind them: the stack
+of a crash, or of a worker that is asked for it before it is killed. Nothing is ever locked: the reader looks when the
+writer has stopped, or at eight bytes that are written at once.
 """
 
 from __future__ import annotations
@@ -11,22 +13,32 @@ import faulthandler
 import mmap
 import os
 import signal
-from typing import Final, NamedTuple
+import struct
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final, NamedTuple
 
 LABEL: Final = 256  # bytes
+_TIME: Final = LABEL  # where the time stands: eight bytes, a double
 _TRACE: Final = 4096  # where the trace begins
 _MOST: Final = 8000  # bytes of it that are read
 TELL: Final = getattr(signal, "SIGRTMAX", signal.SIGUSR2) - 3  # asks a worker for its stack
 
 _scratch = memoryview(bytearray(LABEL))  # where labels go in a process that is no worker
+_clock = memoryview(bytearray(8)).cast("d")
 
 
 class Told(NamedTuple):
-    """What a worker left: the plugin and hook that it was in (empty: in none), and its stack if it could be had."""
+    """What a worker left: the plugin and hook that it was in (empty: in none), and its stack if it could be had.
+
+    `since`: when that hook began, in seconds of `time.monotonic`, which is one clock for all processes; negative: when
+    it was left again; 0: calls are not timed.
+    """
 
     plugin: str
     hook: str
     trace: str
+    since: float = 0.0
 
 
 def create() -> int:
@@ -52,7 +64,8 @@ def clear_trace(notes: int) -> None:
 def read(notes: int) -> Told:
     """What stands there now."""
     plugin, hook = label_parts(os.pread(notes, LABEL, 0))
-    return Told(plugin, hook, os.pread(notes, _MOST, _TRACE).decode("utf-8", "replace").strip())
+    (since,) = struct.unpack("=d", os.pread(notes, 8, _TIME))
+    return Told(plugin, hook, os.pread(notes, _MOST, _TRACE).decode("utf-8", "replace").strip(), since)
 
 
 # --- in the child ----------------------------------------------------------------------------------------------------
@@ -77,6 +90,32 @@ def here() -> memoryview:
     return _scratch
 
 
+def noted(call: Callable[..., Any], label: bytes) -> Callable[..., Any]:
+    """`call`, noting first where this process is going."""
+    place = _scratch
+
+    def called(*arguments: Any) -> Any:
+        place[:] = label
+        return call(*arguments)
+
+    return called
+
+
+def timed(call: Callable[..., Any], label: bytes) -> Callable[..., Any]:
+    """`call`, noting where this process goes and since when, and that it is back."""
+    place, clock = _scratch, _clock
+
+    def called(*arguments: Any) -> Any:
+        place[:] = label
+        clock[0] = monotonic()
+        try:
+            return call(*arguments)
+        finally:
+            clock[0] = -monotonic()
+
+    return called
+
+
 def now() -> tuple[str, str]:
     """The plugin and hook that this process said last that it is in."""
     return label_parts(bytes(_scratch))
@@ -84,7 +123,8 @@ def now() -> tuple[str, str]:
 
 def open_in_child(notes: int) -> None:
     """Make the shared page this process's own, and let crashes be told in it."""
-    global _scratch  # noqa: PLW0603 - one process, one place
-    _scratch = memoryview(mmap.mmap(notes, _TRACE))[:LABEL]
+    global _scratch, _clock
+    shared = memoryview(mmap.mmap(notes, _TRACE))
+    _scratch, _clock = shared[:LABEL], shared[_TIME : _TIME + 8].cast("d")
     faulthandler.enable(notes, all_threads=False)
     faulthandler.register(TELL, notes, all_threads=False)

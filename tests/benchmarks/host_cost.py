@@ -26,7 +26,6 @@ from pipeline.stages.loading import Source
 from pipeline.stages.page import Page, RunInfo
 from pipeline.stages.places import Problems
 from pipeline.stages.validate import Marked
-from pipeline.stages.worker import noted
 from pipeline.workers import notes
 
 PLUGINS, ITEMS, LINKS = 5, 20, 41
@@ -73,7 +72,7 @@ def steps(hook: str, *functions: Callable[..., Any]) -> list[Step]:
     found = []
     for number, function in enumerate(functions):
         call = adapt(function, hook, function.__code__.co_varnames[: function.__code__.co_argcount])
-        found.append(Step(f"p{number}", hook, noted(call, notes.here(), notes.label(f"p{number}", hook))))
+        found.append(Step(f"p{number}", hook, notes.noted(call, notes.label(f"p{number}", hook))))
     return found
 
 

@@ -124,3 +124,34 @@ def test_too_many_pages_that_kill_end_the_run(serve: Callable[..., Any], tmp_pat
     assert "hostile" in report["errors"][0] and "limits.plugin_errors" in report["stopped"]
     assert items == [], "nothing of such a run is published"
     assert report["plugins"]["hostile"]["errors"]
+
+
+STUCK = """
+import pathlib, time
+from pipeline import hookimpl
+@hookimpl
+def prepare_request(request):
+    if "stuck" in request.url:
+        time.sleep(60)
+@hookimpl
+def run_finish(run):
+    pathlib.Path("finished").write_text("begun")
+    time.sleep(60)
+"""
+
+
+def test_hooks_that_the_parent_calls_come_back_too(site: Any, tmp_path: Path, hookline: Any) -> None:
+    fill(site, ["a", "stuck", "b"])
+    (tmp_path / "stuck.py").write_text(STUCK)
+    text = CONFIG.format(url=site.url, plugin="./stuck.py", workers=1, limits="").replace("2s", "300ms")
+    (tmp_path / "crash.yaml").write_text(text.replace("[row, page]", "[row]"))
+    done = hookline("run", "crash.yaml", "--report", "report.json")
+    assert done.returncode == 1, done.stderr  # a quarter of the pages failed, more than the check allows
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["fates"] == {"fetched": 3, "failed:plugin": 1}
+    assert (tmp_path / "finished").read_text() == "begun"
+    assert f"plugin stuck, hook run_finish: TookTooLong: more than 3 s ({tmp_path / 'stuck.py'}:11)" in report["notes"]
+    why = hookline("why", "crash.yaml", f"{site.url}/stuck")
+    assert f"plugin stuck, hook prepare_request: TookTooLong: more than 0.3 s ({tmp_path / 'stuck.py'}:7)" in " ".join(
+        why.stdout.split()
+    )

@@ -87,6 +87,64 @@ def test_a_worker_goes_on_with_the_stores_where_no_code_of_others_runs(
     assert (tmp_path / "third.jsonl").read_text() == '{"title":"Home"}\n'
 
 
+HANGING = """
+import pathlib, time
+from pipeline import hookimpl
+def hang(now, when):
+    if now == when and not pathlib.Path("hung").exists():
+        pathlib.Path("hung").touch()
+        while True:
+            time.sleep(0.01)
+class Slow:
+    def __init__(self, when: str): self.when = when
+    @hookimpl
+    def store_items(self, items): hang("store_items", self.when)
+    @hookimpl
+    def commit(self, summary): hang("commit", self.when)
+class Whole:
+    single = True
+    def __init__(self, when: str): self.when = when
+    @hookimpl
+    def process_item(self, item): hang("process_item", self.when)
+@hookimpl
+def register(registry):
+    registry.store("slow", Slow)
+    registry.filter("whole", Whole)
+"""
+HUNG = """
+name: shop
+workers: 1
+limits: {{page_time: 400ms}}
+seeds: ["{url}/"]
+plugins: [./slow.py]
+pages: {{all: {{items: [{{fields: {{title: h1}}}}]}}}}
+filter: [whole: {{when: {when}}}]
+store: [jsonl: first.jsonl, slow: {{when: {when}}}, jsonl: last.jsonl]
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "plugin", "most"), [("process_item", "whole", 0.4), ("store_items", "slow", 4), ("commit", "slow", 4)]
+)
+def test_what_never_comes_back_at_publish_is_killed_and_the_next_run_delivers(
+    site: Any, hookline: Any, tmp_path: Path, when: str, plugin: str, most: float
+) -> None:
+    site.page("/", "<h1>Home</h1>")
+    (tmp_path / "slow.py").write_text(HANGING)
+    (tmp_path / "shop.yaml").write_text(HUNG.format(url=site.url, when=when))
+    first = hookline("run", "shop.yaml")
+    assert first.returncode == 5, first.stderr
+    line = f"{tmp_path / 'slow.py'}:8"
+    assert f"took more than {most:g} s in plugin {plugin}, hook {when} ({line}), and was killed" in first.stderr
+    assert "limits.page_time" in first.stderr and "Traceback" not in first.stderr
+    assert (tmp_path / "first.jsonl").exists() is (when == "commit") and not (tmp_path / "last.jsonl").exists()
+    asked = len(site.log)
+    second = hookline("run", "shop.yaml")
+    assert second.returncode == 0, second.stderr
+    assert len(site.log) == asked, "nothing is asked again"
+    assert (tmp_path / "first.jsonl").read_text() == (tmp_path / "last.jsonl").read_text() == '{"title":"Home"}\n'
+
+
 STORES = "store: [{{jsonl: first.jsonl}}, {{jsonl: {second}}}, {{jsonl: third.jsonl}}]"
 PLAIN = """
 name: shop
