@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -44,7 +45,7 @@ from pipeline.runner.fetching import (
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
 from pipeline.runner.outcome import RetryPolicy
-from pipeline.runner.plugging import load_host, make_fetchers, make_pool, processes, start_ahead
+from pipeline.runner.plugging import in_time, load_host, make_fetchers, make_pool, start_ahead
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.revisits import Revisits
@@ -157,9 +158,8 @@ def build(
 
 def _built(loaded: Loaded, options: Options, run: RunInfo, stores: Sequence[Store], tap: Tap | None) -> Job:
     config = loaded.config
-    host = load_host(loaded, run, output=options.output, dry_run=options.dry_run, trace=options.trace)
-    if processes(config.workers if options.workers is None else options.workers):  # with 0 somebody may be debugging
-        host.limit(config.limits.page_time)
+    load = partial(load_host, output=options.output, dry_run=options.dry_run, trace=options.trace)
+    host = in_time(load, loaded, run, workers=options.workers)
     rules = RuleBook(config.rules(), normaliser(config))
     seeds = own_seeds(loaded)
     scope, traps, published = make_scope(config, seeds, options.only), make_traps(config), Published()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,12 +21,13 @@ from pipeline.stages.fetchers import bringer
 from pipeline.stages.hookspecs import PAGE_HOOKS
 from pipeline.stages.host import Host, Use
 from pipeline.stages.jobs import RuleBook
+from pipeline.stages.limited import limited
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess
 from pipeline.stages.worker import EARLY, JOB, WatchedHost, WorkerSetup, packed
 from pipeline.workers.inline import InlinePool, Pool
-from pipeline.workers.pool import WorkerPool
+from pipeline.workers.pool import START, WorkerPool
 from pipeline.workers.process import Process, start_process
 
 OURS = "selectors"  # the fetch stage's name among fetchers
@@ -62,6 +63,18 @@ def load_host(
     )
     if trace is not None:
         host.trace(trace)
+    return host
+
+
+def in_time(load: Callable[[Loaded, RunInfo], Host], loaded: Loaded, run: RunInfo, *, workers: int | None) -> Host:
+    """The host that `load` gives, which may take as long as a worker's start, and whose hooks come back in time.
+
+    With `workers: 0` they have all the time: somebody may be debugging them.
+    """
+    if processes(loaded.config.workers if workers is None else workers) == 0:
+        return load(loaded, run)
+    host: Host = limited(load, START)(loaded, run)
+    host.limit(loaded.config.limits.page_time)
     return host
 
 

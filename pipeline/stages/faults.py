@@ -14,6 +14,7 @@ from pipeline.errors import ParseError
 from pipeline.model import Fault
 from pipeline.secrecy import masked
 
+_OURS = (__file__, str(Path(__file__).with_name("limited.py")))  # where an exception is raised, and did not arise
 _SLACK = 4096  # characters beyond those shown, so that a secret at the edge is known for one
 MESSAGE = 500  # characters of a fault's message
 TRACEBACK = 8000  # characters of a traceback; its end is what tells
@@ -47,7 +48,7 @@ def failing_line(error: BaseException, file: str | None = None) -> str | None:
     step: TracebackType | None = error.__traceback__
     while step is not None:
         name = step.tb_frame.f_code.co_filename
-        if name != __file__ and not name.startswith("<frozen importlib"):
+        if name not in _OURS and not name.startswith("<frozen importlib"):
             last = f"{name}:{step.tb_lineno}"
             if name == file:
                 own = last

@@ -1,4 +1,4 @@
-"""Calls in this process that must come back: hooks that the parent calls itself, where no process can be killed.
+"""Calls in this process that must come back: what the parent calls itself of plugins, where no process can be killed.
 
 An alarm interrupts what the main thread is doing, a sleep, a lock or a loop, by an exception out of it, as Ctrl-C does.
 It does not reach code in C that neither returns nor asks for signals, nor another thread, which has no alarms.

@@ -317,6 +317,32 @@ def test_a_config_that_is_wrong_leaves_nothing_behind(project: Project) -> None:
     assert sorted(path.name for path in project.folder.iterdir()) == ["x.yaml"]
 
 
+STUCK = """
+import time
+from pipeline import hookimpl
+{at_import}
+class Stuck:
+    def __init__(self, pause: float = 0): time.sleep(pause)
+    @hookimpl
+    def process_item(self, item): pass
+@hookimpl
+def register(registry): registry.filter("stuck", Stuck)
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_import", "pause", "line"), [("time.sleep(60)", 0, 4), ("", 60, 6)], ids=["import", "constructor"]
+)
+def test_a_plugin_that_hangs_while_it_is_loaded_is_a_mistake(
+    project: Project, monkeypatch: pytest.MonkeyPatch, at_import: str, pause: int, line: int
+) -> None:
+    monkeypatch.setattr("pipeline.runner.plugging.START", 0.3)
+    (project.folder / "stuck.py").write_text(STUCK.format(at_import=at_import))
+    project.config |= {"workers": 1, "plugins": ["./stuck.py"], "filter": [{"stuck": {"pause": pause}}]}
+    with pytest.raises(ConfigError, match=rf"x\.yaml:1:.*TookTooLong: more than 0\.3 s \(.*stuck\.py:{line}\)"):
+        project.run()
+
+
 def test_the_worker_of_a_first_run_is_ended_where_none_comes_about(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
