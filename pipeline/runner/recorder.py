@@ -301,6 +301,7 @@ def _fresh(entry: Entry) -> FreshRow:
         seed=request.seed,
         more=more_of(request),
         source=request.source.kind if request.source is not None else None,
+        target=entry.target,
     )
 
 

@@ -23,7 +23,9 @@ AROUND: Final = 256  # bytes around its name in which what it forbids must stand
 OCCURRENCES: Final = 20
 
 _WORDS: Final = (b"noindex", b"nofollow", b"none", b"unavailable_after")
-_UNTIL: Final = re.compile(r"unavailable_after\s*:\s*(.*?)\s*(?=,\s*(?:no|all|index|follow|max-)|$)", re.IGNORECASE)
+_UNTIL: Final = re.compile(r"unavailable_after\s*:", re.IGNORECASE)  # two, since one for both takes time squared
+_NEXT: Final = re.compile(r",\s*(?:no|all|index|follow|max-)", re.IGNORECASE)
+_DATE: Final = 100  # characters that a date may have
 _VALUED: Final = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
 
 
@@ -99,8 +101,17 @@ def _together(lines: list[str], now: datetime | None) -> Asked:
     words: set[str] = set()
     for line in lines:
         words.update(word.strip().lower() for word in line.split(","))
-        until = _UNTIL.search(line)
-        date = latest(until[1]) if until else None
+        date = _until(line)
         if date is not None and now is not None and date < now.timestamp():
             words.add("noindex")
     return Asked(bool(words & {"noindex", "none"}), bool(words & {"nofollow", "none"}))
+
+
+def _until(line: str) -> float | None:
+    """The date behind `unavailable_after`, in seconds since 1970: commas and all, up to the next directive."""
+    found = _UNTIL.search(line)
+    if found is None:
+        return None
+    rest = line[found.end() :].lstrip()[: 2 * _DATE]
+    end = _NEXT.search(rest)
+    return latest(rest[: end.start() if end else _DATE])

@@ -19,7 +19,6 @@ from pipeline.stages.encoding import decode
 
 PIECE: Final = 64 * 1024  # characters that the parser gets at a time
 
-_DECLARATION: Final = re.compile(r"\s*<\?xml[^>]*\?>")
 _PROLOG: Final = re.compile(r"\ufeff?(?>\s+|<\?.*?\?>|<!--.*?-->)*<!DOCTYPE[^>\[]*\[", re.DOTALL)
 _TEXTS: Final = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?:#?\w+;)?", re.DOTALL)
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -68,7 +67,7 @@ def parse(text: str, make: Any) -> tuple[Any, str]:
     Raises ParseError for a document with entities.
     """
     refuse_entities(text)
-    text = _DECLARATION.sub("", text, count=1)
+    text = _without_declaration(text)
     target = make()
     try:
         _feed(text, target, recover=False)
@@ -80,6 +79,13 @@ def parse(text: str, make: Any) -> tuple[Any, str]:
             _feed(text, target, recover=True)
         return target, f"not well-formed XML: {_plain(error)}"
     return target, ""
+
+
+def _without_declaration(text: str) -> str:
+    """The text without its XML declaration, also where something stands before it: it has been decoded."""
+    start = text.find("<?xml")
+    end = text.find(">", start)
+    return text[:start] + text[end + 1 :] if 0 <= start < end and text[end - 1] == "?" else text
 
 
 def mended(text: str) -> str:

@@ -78,6 +78,7 @@ class FreshRow(NamedTuple):
     seed: bool
     more: bytes | None
     source: str | None = None  # sitemap, feed or robots
+    target: int | None = None  # what it has redirected to by now
 
 
 class TouchedRow(NamedTuple):
