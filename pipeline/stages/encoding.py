@@ -33,7 +33,7 @@ def decode(body: bytes, content_type: str | None = None) -> tuple[str, str]:
         mark, bom = read_bom(body)
         if mark is not None and bom is not None:
             return read(body[len(bom) :], mark), mark
-    name = of_header(content_type) or declared(body, xml=bool(content_type and _XML.match(content_type)))
+    name = of_header(content_type) or declared(body, xml=bool(content_type and _XML.match(content_type[:_LONGEST])))
     if name is not None and name != "utf-8":
         return read(body, name), name
     try:

@@ -40,7 +40,7 @@ _LOOKS_HTML = re.compile(
 )
 _LOOKS_XML = re.compile(rb"<(?:\?xml|rss|feed|urlset|sitemapindex|opml)[\s?>]", re.IGNORECASE)
 # What calls itself HTML and is a feed: mimesniff, 7.3. Declaration, comments and doctype may stand before the root.
-_LOOKS_FEED = re.compile(rb"(?:\s+|<\?[^>]*>|<!--.*?-->|<![^>]*>)*<(?:rss|feed|rdf:RDF)[\s>/]", re.DOTALL)
+_LOOKS_FEED = re.compile(rb"(?>\s+|<\?[^>]*>|<!--.*?-->|<![^>]*>)*+<(?:rss|feed|rdf:RDF)[\s>/]", re.DOTALL)
 _FEEDS: Final = (b"<rss", b"<feed", b"<rdf:RDF")
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _BOMS: Final = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")

@@ -14,8 +14,11 @@ from typing import Final
 
 DEEPEST: Final = 512
 
-_TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)[^>]*>")
-_XML_TAG: Final = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<(/?)([^\W\d][^\s/>]*)(?:[^>]*[^>/])?>", re.DOTALL)
+# What never ends counts up to the end of the page: else whatever begins anew within it is looked for as far, each time.
+_TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)[^>]*(?:>|\Z)")
+_XML_TAG: Final = re.compile(
+    r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[^\W\d][^>]*/>|<(/?)([^\W\d][^\s/>]*)[^>]*(?:>|\Z)", re.DOTALL
+)
 # What has no content, or is closed by the next of its kind: many of these in a row are no depth.
 _NEVER_DEEP: Final = frozenset((
     *("a", "area", "base", "body", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "img", "input", "li"),

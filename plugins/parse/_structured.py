@@ -16,8 +16,9 @@ from urllib.parse import urljoin
 
 from pipeline import Element, Page
 
-_STRING = r'"(?:\\.|[^"\\])*"'
-_COMMENT = re.compile(rf"{_STRING}|<!--.*?-->|/\*.*?\*/|//[^\n]*|<!\[CDATA\[|\]\]>", re.DOTALL)
+# What is not closed goes on to the end: the text is broken then, and to look for each end anew takes long.
+_STRING = r'"(?:\\.?|[^"\\])*+(?:"|\Z)'
+_COMMENT = re.compile(rf"{_STRING}|<!--.*?(?:-->|\Z)|/\*.*?(?:\*/|\Z)|//[^\n]*|<!\[CDATA\[|\]\]>", re.DOTALL)
 _FRAME = re.compile(rf"{_STRING}|<!--|-->|//\s*(?=<!--|-->|<!\[|\]\]>)|<!\[CDATA\[|\]\]>", re.DOTALL)
 _TEXT_OF = {
     **dict.fromkeys(("audio", "embed", "iframe", "img", "source", "track", "video"), "src"),

@@ -11,7 +11,8 @@ from ._json import compile_json, read_json
 from ._sources import text_of
 
 Step = Callable[[Any], Any]
-_TAG = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
+# What is not closed goes on to the end, as in a browser: to look for each end anew takes long.
+_TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 
 
 class StepError(ValueError):

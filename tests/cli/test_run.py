@@ -301,6 +301,26 @@ def test_a_redirect_ends_redirected_and_its_target_is_a_request_of_its_own(site:
     assert site.log.count("GET /detail/1") == 1
 
 
+def test_quick_redirects_of_a_seed_lead_to_its_page(site: Any, hookline: Any, tmp_path: Path) -> None:
+    """The second is met and has ended before anything of it is on disk."""
+    for path, target in (("/", "/login"), ("/login", "/home")):
+        site.page(path, "", status=301, Location=target)
+    site.page("/home", "<h1>Home</h1>")
+    write(
+        tmp_path,
+        f"""
+        name: shop
+        seeds: [{site.url}/]
+        pages: {{all: {{items: [{{fields: {{title: h1}}}}]}}}}
+        store: [jsonl: shop.jsonl]
+        """,
+    )
+    done = hookline("run", "shop.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "shop.jsonl").read_text() == '{"title":"Home"}\n'
+    assert hookline("why", "shop.yaml", f"{site.url}/home").stdout.count("(redirected to)") == 2
+
+
 def test_a_redirect_loop_fails_and_is_told(site: Any, tmp_path: Path) -> None:
     shop(site)
     site.page("/page/2", "", status=302, Location="/page/3")

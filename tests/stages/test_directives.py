@@ -44,6 +44,9 @@ def asked(
         (["unavailable_after: Wed, 25 Jun 2025 15:00:00 GMT, nofollow"], "if"),
         (["unavailable_after: 2027-01-01"], ""),
         (["unavailable_after: some day"], ""),
+        (["unavailable_after: 25 Jun 2025 15:00:00 PST  ,  max-snippet: 3"], "i"),
+        ([f"unavailable_after: 2025-01-01{' ' * 60_000}, nofollow"], "if"),
+        ([f"unavailable_after: x{' ' * 60_000}y"], ""),
         (["", ",", ":", "a:b:c"], ""),
     ],
 )
