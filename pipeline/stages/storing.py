@@ -102,6 +102,8 @@ class StoreProcess:
         """Forget the stages, from the store at place `first` on."""
         there = [self._there.index(store) for store in self.stores[first:] if isinstance(store, BoundStore)]
         self._here.abort(reason)
+        if self._caller.busy:  # we were interrupted: what it does is of no use, and it may never come back
+            self._caller.hurry()
         try:
             self._ask(Order("abort", places=there, reason=reason))
         except StorageError:  # it died: what it left is swept away by the next publish

@@ -26,6 +26,7 @@ from pipeline.workers.process import Process, paths, signal_name, start_process
 
 _BUFFER: Final = 256 * 1024
 _END: Final = 2.0  # seconds that the process may take to end by itself
+_HURRY: Final = 3.0  # seconds that a hook may take where nobody wants its answer any more
 _LOOK: Final = 0.5  # seconds between two looks at where it is, while it does not answer
 _TELL: Final = 1.0  # seconds that it may take to say where it is
 
@@ -75,6 +76,15 @@ class Caller:
         """Whether the process is there."""
         return self._process.poll() is None
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._owed > 0
+
+    def hurry(self) -> None:
+        """Whoever called has lost interest: from now on a hook that does not come back is soon the end of it all."""
+        self._most = lambda hook: _HURRY
+
     def call(self, payload: bytes) -> bytes:
         """The answer to one call. Raises CallError; the process is of no more use then."""
         while self._owed:  # to somebody who did not wait for it
@@ -99,8 +109,8 @@ class Caller:
 
     def answer(self) -> bytes:
         """The answer to the call that was begun. Raises CallError."""
-        self._owed -= 1
         kind, answer = self._take()
+        self._owed -= 1  # after it: who is interrupted by a signal has not got it
         if kind not in (ANSWER, LAST):
             raise CallError(answer.decode("utf-8", "replace").strip().splitlines()[-1])
         return answer

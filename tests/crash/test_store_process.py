@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +146,27 @@ def test_what_never_comes_back_at_publish_is_killed_and_the_next_run_delivers(
     second = hookline("run", "shop.yaml")
     assert second.returncode == 0, second.stderr
     assert len(site.log) == asked, "nothing is asked again"
+    assert (tmp_path / "first.jsonl").read_text() == (tmp_path / "last.jsonl").read_text() == '{"title":"Home"}\n'
+
+
+@pytest.mark.parametrize("when", ["process_item", "store_items", "commit"])
+def test_a_second_signal_ends_a_run_whose_store_hangs(site: Any, hookline: Any, tmp_path: Path, when: str) -> None:
+    site.page("/", "<h1>Home</h1>")
+    (tmp_path / "slow.py").write_text(HANGING)
+    (tmp_path / "shop.yaml").write_text(HUNG.format(url=site.url, when=when).replace("limits: {page_time: 400ms}", ""))
+    command = [sys.executable, "-P", "-m", "pipeline", "run", "shop.yaml"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        begin = time.monotonic()
+        while not (tmp_path / "hung").exists():
+            assert time.monotonic() - begin < 30
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None, "the first one waits for what is under way"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 130
+    second = hookline("run", "shop.yaml")
+    assert second.returncode == 0, second.stderr
     assert (tmp_path / "first.jsonl").read_text() == (tmp_path / "last.jsonl").read_text() == '{"title":"Home"}\n'
 
 
