@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,10 +72,9 @@ def in_time(load: Callable[[Loaded, RunInfo], Host], loaded: Loaded, run: RunInf
 
     With `workers: 0` they have all the time: somebody may be debugging them.
     """
-    if processes(loaded.config.workers if workers is None else workers) == 0:
-        return load(loaded, run)
-    host: Host = limited(load, START)(loaded, run)
-    host.limit(loaded.config.limits.page_time)
+    debugging = processes(loaded.config.workers if workers is None else workers) == 0
+    host: Host = limited(load, inf if debugging else START)(loaded, run)
+    host.limit(inf if debugging else loaded.config.limits.page_time)
     return host
 
 
@@ -155,7 +155,8 @@ def make_pool(
     if number == 0:
         if isinstance(host, WatchedHost):
             host.watch()
-        return InlinePool(packed(host.page_runner(rules, max_body=config.fetch.max_body, agent=agent)))
+        runner = host.page_runner(rules, max_body=config.fetch.max_body, agent=agent)
+        return InlinePool(packed(runner if host.only_ours else limited(runner, inf)))
     normalize = config.scope.normalize
     setup = WorkerSetup.of(
         plugins=uses("plugins", config.plugins),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import msgspec
@@ -107,9 +108,9 @@ def _plugins(books: Books) -> dict[str, PluginCost]:
 
 
 def take_leave(summary: Summary, host: Host, run: RunInfo) -> None:
-    """Tell the plugins that the run is over, and the report how they took it."""
+    """Tell the plugins that the run is over, and the report how they took it. They get a copy: it is not theirs."""
     before = host.spent()
-    for fault in host.run_finish(run, summary):
+    for fault in host.run_finish(run, deepcopy(summary)):
         cost = summary.plugins.setdefault(fault.plugin, PluginCost())
         cost.errors[f"{fault.hook}: {fault.message}"] = 1
         summary.notes.append(f"plugin {fault.plugin}, hook {fault.hook}: {fault.message}")

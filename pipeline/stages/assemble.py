@@ -10,6 +10,7 @@ Nothing is raised: problems are collected in `Problems`, and the caller raises t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import PureWindowsPath
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import msgspec
 from pipeline.errors import OptionError, Problem
 from pipeline.stages.faults import describe, file_of
 from pipeline.stages.hookspecs import signature
+from pipeline.stages.limited import limited
 from pipeline.stages.loading import Catalogue, LoadError, Source, is_path, nearest
 from pipeline.stages.options import Given, build
 from pipeline.stages.places import KeyPath, Problems
@@ -110,10 +112,10 @@ class Assembly:
     def assemble(self, plugins: Sequence[Use], sections: Mapping[str, Sequence[Use]]) -> None:
         """Load, resolve, build and place everything. `sections` in the order of NATIVE, `fields` first in parse."""
         for use in plugins:
-            self._list(use)
+            limited(self._list, inf)(use)  # back to the folder to which the next one's paths are relative
         for section, uses in sections.items():
             for use in uses:
-                self._resolve(section, use)
+                limited(self._resolve, inf)(section, use)
         self._place_listed()
 
     @property

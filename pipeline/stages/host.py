@@ -131,7 +131,9 @@ class Host:
             store.note(partial(tracer.wrap, store.name))
 
     def limit(self, page_time: float) -> None:
-        """Have plugins' hooks in this process come back in time (`time_for`), or fail as if they had raised."""
+        """Have plugins' hooks in this process come back in time (`time_for`), or fail as if they had raised; and to the
+        working folder.
+        """
         from pipeline.stages.limited import limited  # noqa: PLC0415 - most runs have no such hooks
 
         for hook in PARENT_HOOKS:

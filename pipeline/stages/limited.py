@@ -1,15 +1,20 @@
-"""Calls in this process that must come back: what the parent calls itself of plugins, where no process can be killed.
+"""Calls of plugins in the parent, where no process can be killed: they come back in time, and to the same folder.
 
 An alarm interrupts what the main thread is doing, a sleep, a lock or a loop, by an exception out of it, as Ctrl-C does.
 It does not reach code in C that neither returns nor asks for signals, nor another thread, which has no alarms.
+
+Paths on the command line, and of configs named on it, are relative to the working folder; a plugin that goes elsewhere
+would take outputs and state along.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
 from time import monotonic
 from types import FrameType
 from typing import Any, Final
@@ -23,19 +28,33 @@ class TookTooLong(BaseException):
 
 
 def limited(call: Callable[..., Any], seconds: float) -> Callable[..., Any]:
-    """`call`, with so many seconds to come back; if it gives an iterator, as many for each step. Costs 5 us."""
+    """`call`, with so many seconds to come back (`inf`: any number) to the folder that is the working one now.
+
+    If it gives an iterator, each step has as many. Costs 5 us.
+    """
+    home = os.getcwd()  # noqa: PTH109 - 10 us less
 
     def called(*arguments: Any) -> Any:
-        with _alarm(seconds):
+        with _back_in(home), _alarm(seconds):
             answer = call(*arguments)
-        return _steps(answer, seconds) if isinstance(answer, Iterator) else answer
+        return _steps(answer, seconds, home) if isinstance(answer, Iterator) else answer
 
     return called
 
 
-def _steps(answer: Iterator[Any], seconds: float) -> Iterator[Any]:
+@contextmanager
+def _back_in(home: str) -> Iterator[None]:
+    """Whatever is done in the block, the working folder is this one afterwards."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it has been removed: nothing relative to it is there any more
+            os.chdir(home)
+
+
+def _steps(answer: Iterator[Any], seconds: float, home: str) -> Iterator[Any]:
     while True:
-        with _alarm(seconds):
+        with _back_in(home), _alarm(seconds):
             try:
                 found = next(answer)
             except StopIteration:
@@ -46,7 +65,7 @@ def _steps(answer: Iterator[Any], seconds: float) -> Iterator[Any]:
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
     """Whoever had an alarm before has it again afterwards, when it is due."""
-    if threading.current_thread() is not threading.main_thread():
+    if seconds == inf or threading.current_thread() is not threading.main_thread():
         yield
         return
     armed = True

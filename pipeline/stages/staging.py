@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import groupby
@@ -171,8 +172,8 @@ class Stager:
             batch.clear()
 
     def commit(self, place: int, summary: Any) -> None:
-        """Make the stage of one store visible."""
-        self.stores[place].commit(summary)
+        """Make the stage of one store visible. It gets a copy of the summary, as from another process."""
+        self.stores[place].commit(deepcopy(summary))
 
     def close(self) -> None:
         """Nothing is held."""
