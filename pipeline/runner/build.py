@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -37,19 +36,16 @@ from pipeline.runner.fetching import (
     make_breakers,
     make_credentials,
     make_manners,
+    make_robots,
     network_for,
     politeness,
     retry_policy,
-    robots_rules,
-    user_agent,
 )
 from pipeline.runner.fingerprint import makers, run_fingerprint
-from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.plugging import in_time, load_host, make_fetchers, make_pool, start_ahead
 from pipeline.runner.recorder import Recorder, Tap
 from pipeline.runner.redirects import Redirector
 from pipeline.runner.revisits import Revisits
-from pipeline.runner.robots_gate import RobotsGate
 from pipeline.runner.sources import Published, Sources
 from pipeline.runner.summary import Summary
 from pipeline.stages.host import Host
@@ -222,7 +218,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         loop=job.network.loop,
         fetcher=job.network.fetcher,
         frontier=job.frontier,
-        robots=make_robots(config, retry, random, recorder, manners.free_at),
+        robots=make_robots(config.fetch, random, recorder, manners),
         sources=Sources(job.frontier, books, job.published),
         manners=manners,
         breakers=make_breakers(config.fetch, job.frontier, job.network.resolver, books.tell_host),
@@ -241,16 +237,6 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
     )
     job.ahead = None  # the pool has it
     return job.engine
-
-
-def make_robots(
-    config: Config, retry: RetryPolicy, random: Random, recorder: Recorder, free_at: Callable[[str], float]
-) -> RobotsGate:
-    """`fetch.robots`"""
-    agent, rules = user_agent(config.fetch), robots_rules(config.fetch)
-    return RobotsGate(
-        rules, agent=agent, retry=retry, rng=random.random, wall=time.time, memory=recorder, free_at=free_at
-    )
 
 
 def make_revisits(  # noqa: PLR0917 - what `make_engine` has in hand

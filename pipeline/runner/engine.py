@@ -195,7 +195,7 @@ class Engine:
                 self.robots.take(outcome, self.loop.now)
             else:
                 self._take_outcome(flight, outcome)
-        self._manners.took_robots(self.robots.delays, self.robots.pauses, self.loop.now)
+        self._manners.took_robots(self.robots.delays)
         while self.robots.released:
             self.frontier.put_back(self.robots.released.popleft(), self.loop.now)
 

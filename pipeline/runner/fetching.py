@@ -31,7 +31,7 @@ from pipeline.runner.client import Client
 from pipeline.runner.credentials import Credentials, is_secret
 from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.politeness import HostManners
-from pipeline.runner.robots_gate import RobotsRules
+from pipeline.runner.robots_gate import Memory, RobotsGate, RobotsRules
 from pipeline.url import origin_of
 
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"  # what `fetch.content` decodes
@@ -143,6 +143,20 @@ def make_manners(
         wall=time.time,
         rng=random.random,
         tell=tell,
+    )
+
+
+def make_robots(fetch: FetchConfig, random: Random, memory: Memory, manners: HostManners) -> RobotsGate:
+    """`fetch.robots`"""
+    return RobotsGate(
+        robots_rules(fetch),
+        agent=user_agent(fetch),
+        retry=retry_policy(fetch),
+        rng=random.random,
+        wall=time.time,
+        memory=memory,
+        free_at=manners.free_at,
+        heard=manners.answered_beside,
     )
 
 

@@ -55,8 +55,7 @@ class HostManners:
         if advice is Advice.ASK_AGAIN:
             self._frontier.put_back(entry, now)
         elif advice is Advice.DEFER:
-            detail = f"HTTP {response.status}; the host asks to wait longer than fetch.retry_after.max"
-            self._frontier.leave(entry, "deferred:retry_after", detail, response.status)
+            self._frontier.leave(entry, "deferred:retry_after", _too_long(response), response.status)
         return advice is not Advice.GO_ON
 
     def answered(self, entry: Entry, response: Response, now: float) -> Advice:
@@ -64,20 +63,34 @@ class HostManners:
         host = entry.host
         assert host is not None, "an answer to a request that was never queued"
         self._adapt(host.name, response)
+        return self._heard(host.name, response, now)
+
+    def answered_beside(self, name: str, response: Response, now: float) -> Advice:
+        """Take note of an answer to what is no page (robots.txt). It pauses its host as any, by the same count of
+        waits; DEFER: all of that host is left to the next run.
+        """
+        advice = self._heard(name, response, now, " for robots.txt")
+        if advice is Advice.DEFER:
+            self._frontier.host(name)  # it may be one that only robots.txt has led to
+            self._frontier.end_host(name, "deferred:retry_after", _too_long(response, " for robots.txt"))
+        return advice
+
+    def _heard(self, name: str, response: Response, now: float, what: str = "") -> Advice:
+        """Whether an answer asks for quiet, and whether that is waited for; `what` was asked for, if it is no page."""
         asked = retry_after(response.header("retry-after"), self._wall())
-        pause = self._pauses.get(host.name)
+        pause = self._pauses.get(name)
         if self._max_wait is None or not asks_for_quiet(response.status, asked):
             if pause is not None:
                 pause.answered()
             return Advice.GO_ON
         if pause is None:
-            pause = self._pauses[host.name] = HostPause(self._max_wait)
+            pause = self._pauses[name] = HostPause(self._max_wait)
         goes_on = pause.refuse(now, asked, self._rng)
         said = f"HTTP {response.status}" + ("" if asked is None else f" with Retry-After {asked:g} s")
-        self._tell(host.name, f"{said}: {'paused' if goes_on else 'left to the next run'}")
+        self._tell(name, f"{said}{what}: {'paused' if goes_on else 'left to the next run'}")
         if not goes_on:
             return Advice.DEFER
-        self._frontier.pause(host.name, pause.until)
+        self._frontier.pause(name, pause.until)
         return Advice.ASK_AGAIN
 
     def free_at(self, name: str) -> float:
@@ -91,18 +104,10 @@ class HostManners:
         """
         self._frontier.pause(name, now + self._frontier.host(name).politeness.delay)
 
-    def took_robots(self, delays: deque[tuple[str, float]], pauses: deque[tuple[str, int, float]], now: float) -> None:
-        """Take what the gate has learnt: (host, its Crawl-delay), (host, status, seconds for which it wants quiet)."""
-        while pauses:
-            self.quiet(*pauses.popleft(), now)
+    def took_robots(self, delays: deque[tuple[str, float]]) -> None:
+        """Take what the gate has learnt: (host, its Crawl-delay)."""
         while delays:
             self.slow_down(*delays.popleft())
-
-    def quiet(self, name: str, status: int, seconds: float, now: float) -> None:
-        """A host asked for quiet when it was asked for something that is no page: its pages wait as well."""
-        if self._max_wait is not None:
-            self._frontier.pause(name, now + seconds)
-            self._tell(name, f"HTTP {status} with Retry-After {seconds:g} s for robots.txt: paused")
 
     def slow_down(self, name: str, delay: float) -> None:
         """A host asked for this delay between requests (Crawl-delay): never less from now on."""
@@ -122,3 +127,7 @@ class HostManners:
             throttle = self._throttles[name] = AutoThrottle(delay)
         delay = throttle.observe(response.elapsed, ok=response.status < 400)
         host.politeness = host.politeness._replace(delay=delay)
+
+
+def _too_long(response: Response, what: str = "") -> str:
+    return f"HTTP {response.status}{what}; the host asks to wait longer than fetch.retry_after.max"

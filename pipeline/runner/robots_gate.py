@@ -6,8 +6,10 @@ come out in `released`, to be queued again. What an outcome means:
     2xx                              its rules, of the first 512 KiB; they are kept for the runs to come
     304                              the rules that are kept
     4xx but 429, too many redirects  there are no rules: everything is allowed
-    5xx, 429, a broken answer        tried again as any request, then the rules that are kept, unless older than 30
+    5xx, a broken answer             tried again as any request, then the rules that are kept, unless older than 30
                                      days; where there are none, nothing is allowed: `rejected:robots`
+    429, 503 with Retry-After        the host is paused, as by a page. No attempt is used unless rules are kept; once
+                                     it is left to the next run, its pages are `deferred:retry_after`
     dns, connect, tls                as before; where no rules are kept, the pages' fate is the same, since they cannot
                                      be had either, and nothing is asked
     refused by policy                the page's own request says why
@@ -33,11 +35,11 @@ from pipeline.crawl.redirect import redirect
 from pipeline.crawl.robots import Robots
 from pipeline.crawl.robots_shelf import Shelf
 from pipeline.crawl.scope import Refusal
-from pipeline.crawl.throttle import asks_for_quiet, retry_after
 from pipeline.errors import FetchError, PolicyError
 from pipeline.fetch.content import Decoder, content_codings
 from pipeline.model import Failure, Request, Response
 from pipeline.runner.outcome import Next, RetryPolicy, decide
+from pipeline.runner.politeness import Advice
 from pipeline.state.robots import Copy
 from pipeline.url import Origin, host_of, origin_of
 
@@ -45,7 +47,6 @@ MOST_TEXT = 512 * 1024  # bytes of a robots.txt that are read; RFC 9309 asks for
 MOST_DECODED = 32 * MOST_TEXT  # what one KiB of a packed file may swell to before it counts as broken
 MOST_HOPS = 5  # redirects that are followed, RFC 9309, 2.3.1.2
 MOST_AGE = 30 * 86400  # seconds for which a copy counts while the server gives no other (RFC 9309, 2.3.1.4)
-MOST_WAIT = 600.0  # seconds of a Retry-After that are waited for; a server that asks for more gives no rules
 MOST_NOTES = 10
 UNREACHABLE = ("failed:dns", "failed:connect", "failed:tls")
 
@@ -98,7 +99,8 @@ class Memory(Protocol):
 class RobotsGate:
     """Decides for every page whether robots.txt allows it, fetching robots.txt first. `agent` is the User-Agent, `wall`
     a clock of seconds since 1970; without `memory` no copies are kept. `notes` say which copies had to be used.
-    `free_at` says when a host may be asked next: what is asked again, or elsewhere, waits its turn as pages do.
+    `free_at` says when a host may be asked next: what is asked again, or elsewhere, waits its turn as pages do. `heard`
+    is told what a host answers, and says whether it is to be left alone, for now or for this run.
     """
 
     def __init__(
@@ -111,9 +113,11 @@ class RobotsGate:
         wall: Callable[[], float] = lambda: 0.0,
         memory: Memory | None = None,
         free_at: Callable[[str], float] = lambda host: 0.0,
+        heard: Callable[[str, Response, float], Advice] = lambda host, response, now: Advice.GO_ON,
     ) -> None:
         self._rules = rules
         self._free_at = free_at
+        self._heard = heard
         self._agent = agent
         self._shelf = Shelf(agent)
         self._retry = retry
@@ -127,7 +131,6 @@ class RobotsGate:
         self._tie = count()
         self.released: deque[Entry] = deque()
         self.delays: deque[tuple[str, float]] = deque()  # (host, its Crawl-delay in seconds) as they become known
-        self.pauses: deque[tuple[str, int, float]] = deque()  # (host, status, seconds for which it asks for quiet)
         self.requests = 0
 
     @property
@@ -203,6 +206,8 @@ class RobotsGate:
         decision = decide(outcome)
         if isinstance(outcome, Failure):
             self._failed(origin, request, outcome.error, now)
+        elif (advice := self._heard(host_of(request.url), outcome, now)) is not Advice.GO_ON:
+            self._wait_or_leave(origin, request, outcome.status, advice, now)
         elif decision.next is Next.REDIRECT:
             self._redirected(origin, redirect(request, outcome.status, outcome.header("location") or ""), now)
         elif decision.next is Next.PARSE:
@@ -211,10 +216,7 @@ class RobotsGate:
             self._keep(origin, origin.copy._replace(checked=int(self._wall())))
             self._settle(origin, rules=Robots(origin.copy.text))
         elif outcome.status >= 500 or outcome.status == 429:
-            asked = retry_after(outcome.header("retry-after"), self._wall())
-            if asked is not None and asks_for_quiet(outcome.status, asked):
-                self.pauses.append((host_of(request.url), outcome.status, asked))
-            self._deny_later(origin, request, f"HTTP {outcome.status}", now, asked or 0.0)
+            self._deny_later(origin, request, outcome.status, now)
         else:
             self._keep(origin, None)
             self._settle(origin)
@@ -265,18 +267,34 @@ class RobotsGate:
             detail = f"{origin.url} could not be had: {error}"
             self._do_without(origin, Refusal(fate, detail, by_rule=False))
 
-    def _deny_later(self, origin: _Origin, request: Request, why: str, now: float, asked: float) -> None:
-        """No rules, but perhaps later; `asked` are the seconds that the server wants to be left alone for."""
-        if origin.attempts < self._retry.attempts and asked <= MOST_WAIT:
-            self._ask(origin, request, now + max(asked, self._retry.wait(origin.attempts, self._rng)))
+    def _wait_or_leave(self, origin: _Origin, request: Request, status: int, advice: Advice, now: float) -> None:
+        """A host asked for quiet. To wait for it uses no attempt, except where there are rules to go by without it."""
+        if advice is Advice.DEFER:
+            detail = f"{origin.url} answered HTTP {status}; its host asks to wait longer than fetch.retry_after.max"
+            self._do_without(origin, Refusal("deferred:retry_after", detail, by_rule=False))
+        elif self._copy_of(origin) is None:
+            origin.attempts -= 1
+            self._ask(origin, request, now)
         else:
-            detail = f"{origin.url} answered {why}, which forbids everything (RFC 9309, 2.3.1.4)"
+            self._deny_later(origin, request, status, now)
+
+    def _deny_later(self, origin: _Origin, request: Request, status: int, now: float) -> None:
+        """No rules, but perhaps later."""
+        if origin.attempts < self._retry.attempts:
+            self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
+        else:
+            detail = f"{origin.url} answered HTTP {status}, which forbids everything (RFC 9309, 2.3.1.4)"
             self._do_without(origin, Refusal("rejected:robots", detail, by_rule=False))
 
-    def _do_without(self, origin: _Origin, refusal: Refusal) -> None:
-        """The server gives no rules: those of before count if they are not too old."""
+    def _copy_of(self, origin: _Origin) -> Copy | None:
+        """The rules of before, if there are some and they are not too old."""
         copy = origin.copy
-        if copy is None or self._wall() - copy.checked > MOST_AGE:
+        return None if copy is None or self._wall() - copy.checked > MOST_AGE else copy
+
+    def _do_without(self, origin: _Origin, refusal: Refusal) -> None:
+        """The server gives no rules: those of before count."""
+        copy = self._copy_of(origin)
+        if copy is None:
             self._settle(origin, refusal=refusal)
             return
         if len(self.notes) < MOST_NOTES:

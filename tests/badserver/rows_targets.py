@@ -71,7 +71,8 @@ def robots(handler: Handler, fates: dict[str, str], **words: object) -> Row:
 
 def shut(handler: Handler, **words: object) -> Row:
     """A site whose robots.txt keeps us out altogether: only its seed is known."""
-    return Row(routes={"/robots.txt": handler}, home="rejected:robots", good=None, **words)  # type: ignore[arg-type]
+    words = {"home": "rejected:robots", "good": None} | words
+    return Row(routes={"/robots.txt": handler}, **words)  # type: ignore[arg-type]
 
 
 def cut_within(rules: bytes, before: bytes, after: bytes) -> bytes:
@@ -237,7 +238,8 @@ TARGETS: dict[str, Row] = {
         KEPT,
     ),
     "R03-503": shut(plain(b"", "503 Unavailable")),
-    "R03-429": shut(plain(b"", "429 Too Many")),
+    "R03-429": shut(plain(b"", "429 Too Many"), fetch={"retry_after": {"max": "20s"}}, home="deferred:retry_after"),
+    "R03-later": shut(plain(b"", "503 Unavailable", headers=b"Retry-After: 5000\r\n"), home="deferred:retry_after"),
     "R03-reset": shut(reply(RESET)),
     "R03-silent": shut(reply(HOLD), fetch={"timeout": {"first_byte": "200ms"}}),
     **{f"R04-{status}": robots(plain(RULES, f"{status} No"), FREE) for status in (400, 401, 403, 404, 410)},

@@ -71,7 +71,6 @@ def test_the_group_of_our_own_agent_counts(site: Any, tmp_path: Path) -> None:
 ROBOTS = [
     (403, {}, 0),
     (404, {}, 0),
-    (429, {}, 4),
     (503, {}, 4),
     (302, {"Location": "/elsewhere.txt"}, 4),  # which forbids everything
     (302, {"Location": "/robots.txt"}, 0),  # more than five redirects: there are no rules
@@ -96,6 +95,36 @@ def test_robots_that_fails_once_is_asked_for_again(site: Any, tmp_path: Path) ->
     site.pages["/robots.txt"] = [(503, {}, "later"), (200, {}, "User-agent: *\nDisallow: /3\n")]
     _, report = outcome(tmp_path)
     assert report["fates"] == {"fetched": 3, "rejected:robots": 1}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_robots_that_asks_for_quiet_pauses_the_host_and_uses_no_attempt(site: Any, tmp_path: Path, status: int) -> None:
+    prepare(site, tmp_path)
+    busy = (status, {"Retry-After": "1"}, "later")
+    site.pages["/robots.txt"] = [busy, busy, (200, {}, "")]
+    begin = time.monotonic()
+    code, report = outcome(tmp_path, fetch__retry__attempts="1")
+    assert code == 0 and report["fates"] == {"fetched": 4} and report["robots_requests"] == 3
+    assert time.monotonic() - begin >= 2.0
+
+
+@pytest.mark.parametrize("had", [False, True])
+def test_a_host_that_asks_for_too_much_at_robots_is_left_to_the_next_run(site: Any, tmp_path: Path, had: bool) -> None:
+    """Whether or not there is a copy from before: that says what may be asked for, not that it may be asked now."""
+    prepare(site, tmp_path)
+    if had:
+        robots(site, "User-agent: *\nDisallow: /2\n")
+        assert outcome(tmp_path)[0] == 0
+    site.log.clear()
+    robots(site, "", 429, **{"Retry-After": "5000"})
+    begin = time.monotonic()
+    code, report = outcome(tmp_path, fetch__retry_after__max="3s")
+    assert code == 4 and report["fates"] == {"deferred:retry_after": 1} and report["robots_requests"] == 1
+    assert time.monotonic() - begin < 10 and site.log == []
+    assert "for robots.txt" in report["problems"][0]["detail"]
+    robots(site, "")
+    code, report = outcome(tmp_path)
+    assert code == 0 and "GET /3" in site.log
 
 
 def test_robots_can_be_left_alone(site: Any, tmp_path: Path) -> None:

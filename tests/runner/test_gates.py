@@ -8,6 +8,7 @@ from typing import Any, cast
 from unittest.mock import MagicMock
 
 import pytest
+from msgspec.structs import replace
 
 from pipeline.crawl.cookies import CookieJar
 from pipeline.crawl.frontier import Entry, Frontier, Politeness
@@ -49,8 +50,9 @@ def answer(request: Request, status: int = 200, body: bytes = b"", *, elapsed: f
 # --- robots ----------------------------------------------------------------------------------------------------------
 
 
-def gate(obey: bool = True, most: float | None = 60.0) -> RobotsGate:
-    return RobotsGate(RobotsRules(obey, most), agent="hookline/1", retry=RETRY, rng=half)
+def gate(treat: HostManners | None = None, *, obey: bool = True, most: float | None = 60.0) -> RobotsGate:
+    told = {} if treat is None else {"free_at": treat.free_at, "heard": treat.answered_beside}
+    return RobotsGate(RobotsRules(obey, most), agent="hookline/1", retry=RETRY, rng=half, **cast(Any, told))
 
 
 def test_one_robots_txt_for_all_pages_of_an_origin() -> None:
@@ -73,12 +75,18 @@ def test_one_robots_txt_for_all_pages_of_an_origin() -> None:
 
 def settle(robots: RobotsGate, outcome: Callable[[Request], Response | Failure]) -> None:
     robots.hold(started(new_frontier(), "http://a/x"), 0.0)
-    now = 0.0
+    settle_waiting(robots, outcome)
+
+
+def settle_waiting(robots: RobotsGate, outcome: Callable[[Request], Response | Failure]) -> list[float]:
+    """Answer until all is settled; when each was asked."""
+    now, times = 0.0, []
     while (due := robots.next_time()) is not None:
         now = max(now, due)
-        request = robots.next(now)
-        assert request is not None
-        assert robots.take(outcome(request), now)
+        if (request := robots.next(now)) is not None:  # else it is not its host's turn yet
+            times.append(now)
+            assert robots.take(outcome(request), now)
+    return times
 
 
 OUTCOMES = [
@@ -155,24 +163,70 @@ def test_robots_txt_too_is_asked_for_only_where_there_is_room() -> None:
 
 
 def test_who_asks_for_quiet_at_robots_txt_is_asked_for_no_page_either() -> None:
-    robots, frontier = gate(), new_frontier()
+    frontier = new_frontier()
+    told: list[tuple[str, str]] = []
+    treat = manners(frontier, tell=lambda host, words: told.append((host, words)))
+    robots = gate(treat)
     entry = started(frontier, "http://a/x")
     robots.hold(entry, 0.0)
     request = robots.next(0.0)
     assert request is not None
     robots.take(answer(request, 429, Retry_After="90"), 0.0)
-    told: list[tuple[str, str]] = []
-    manners = HostManners(
-        frontier,
-        max_wait=600.0,
-        throttled=lambda host: False,
-        wall=lambda: 0.0,
-        rng=half,
-        tell=lambda host, words: told.append((host, words)),
-    )
-    manners.took_robots(robots.delays, robots.pauses, 0.0)
-    assert manners.free_at("a") == 90.0 and not robots.pauses
+    assert treat.free_at("a") == 90.0
     assert told == [("a", "HTTP 429 with Retry-After 90 s for robots.txt: paused")]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_waits_for_robots_txt_use_no_attempt_and_end_with_the_host(status: int) -> None:
+    frontier = new_frontier()
+    treat = manners(frontier, max_wait=600.0)
+    robots = gate(treat)
+    robots.hold(started(frontier, "http://a/x"), 0.0)
+    times = settle_waiting(robots, lambda request: answer(request, status, Retry_After="150"))
+    assert times == [0.0, 150.0, 300.0, 450.0, 600.0], "two attempts there are"
+    frontier.put_back(robots.released.popleft(), 600.0)
+    frontier.add(Request("http://a/y", page="p"), b"y" * 16)
+    assert +frontier.fates == {"deferred:retry_after": 2} and frontier.pending == 0
+
+
+def test_a_good_robots_txt_ends_the_row_of_waits() -> None:
+    frontier = new_frontier()
+    treat = manners(frontier, max_wait=100.0)
+    robots = gate(treat)
+    entry = started(frontier, "http://a/x")
+    robots.hold(entry, 0.0)
+    answers = iter([answer(entry.request, 429, Retry_After="90"), answer(entry.request)])
+    settle_waiting(robots, lambda request: replace(next(answers), request=request))
+    assert robots.judge("http://a/x") is State.ALLOWED
+    assert treat.answered(entry, answer(entry.request, 429, Retry_After="90"), 99.0) is Advice.ASK_AGAIN
+
+
+def test_a_host_of_robots_txt_alone_that_asks_for_too_much_defers_who_sent_us_there() -> None:
+    frontier = new_frontier()
+    robots = gate(manners(frontier, max_wait=100.0))
+    robots.hold(started(frontier, "http://a/x"), 0.0)
+    answers = {
+        "http://a/robots.txt": (301, {"Location": "http://b/robots.txt"}),
+        "http://b/robots.txt": (429, {"Retry_After": "101"}),
+    }
+
+    def outcome(request: Request) -> Response:
+        status, fields = answers[request.url]
+        return answer(request, status, **fields)
+
+    settle_waiting(robots, outcome)
+    judged = robots.judge("http://a/x")
+    assert isinstance(judged, Refusal) and judged.fate == "deferred:retry_after" and not judged.by_rule
+    assert "http://a/robots.txt answered HTTP 429" in judged.detail
+
+
+def test_who_does_not_obey_retry_after_uses_attempts_at_robots_txt_too() -> None:
+    frontier = new_frontier()
+    robots = gate(manners(frontier, max_wait=None))
+    robots.hold(started(frontier, "http://a/x"), 0.0)
+    assert settle_waiting(robots, lambda request: answer(request, 429, Retry_After="5000")) == [0.0, 1.0]
+    judged = robots.judge("http://a/x")
+    assert isinstance(judged, Refusal) and judged.fate == "rejected:robots"
 
 
 @pytest.mark.parametrize(("delay", "most", "told"), [("5", 60.0, [("a", 5.0)]), ("5", None, []), ("61", 60.0, [])])
@@ -201,8 +255,10 @@ def test_the_text_of_robots_txt_is_cut_and_decoded_as_far_as_it_goes() -> None:
 # --- manners ---------------------------------------------------------------------------------------------------------
 
 
-def manners(frontier: Frontier, *, max_wait: float | None = 600.0, throttled: bool = True) -> HostManners:
-    return HostManners(frontier, max_wait=max_wait, throttled=lambda host: throttled, wall=lambda: 0.0, rng=half)
+def manners(frontier: Frontier, *, max_wait: float | None = 600.0, throttled: bool = True, **more: Any) -> HostManners:
+    return HostManners(
+        frontier, max_wait=max_wait, throttled=lambda host: throttled, wall=lambda: 0.0, rng=half, **more
+    )
 
 
 def test_retry_after_pauses_the_host_and_then_defers() -> None:

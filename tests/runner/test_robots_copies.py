@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.crawl.frontier import Frontier, Politeness
+from pipeline.crawl.frontier import Entry, Frontier, Politeness
 from pipeline.errors import ConnectError, ProtocolError
 from pipeline.model import Failure, Request, Response
 from pipeline.runner.outcome import RetryPolicy
+from pipeline.runner.politeness import Advice
 from pipeline.runner.robots_gate import MOST_AGE, Refusal, RobotsGate, RobotsRules, State
 from pipeline.state.robots import Copy
 from pipeline.url import identity
@@ -41,12 +42,7 @@ def judged(memory: Memory, *outcomes: Callable[[Request], Response | Failure]) -
     gate = RobotsGate(
         RobotsRules(), agent="bot", retry=RetryPolicy(1), rng=lambda: 0.5, wall=lambda: float(NOW), memory=memory
     )
-    frontier = Frontier(refusal=lambda request: None, politeness=lambda host: Politeness(1, 0.0))
-    request = Request("http://a/y", page="p")
-    frontier.add(request, identity(request))
-    entry = frontier.next(0.0)
-    assert entry is not None
-    gate.hold(entry, 0.0)
+    gate.hold(new_entry(), 0.0)
     asked = []
     for outcome in outcomes:
         robots = gate.next(0.0)
@@ -55,6 +51,15 @@ def judged(memory: Memory, *outcomes: Callable[[Request], Response | Failure]) -
         assert gate.take(outcome(robots), 0.0)
     allowed = [path for path in "xy" if gate.judge(f"http://a/{path}") is State.ALLOWED]
     return "".join(allowed), gate, asked
+
+
+def new_entry() -> Entry:
+    frontier = Frontier(refusal=lambda request: None, politeness=lambda host: Politeness(1, 0.0))
+    request = Request("http://a/y", page="p")
+    frontier.add(request, identity(request))
+    entry = frontier.next(0.0)
+    assert entry is not None
+    return entry
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Callable[[Request], Response]:
@@ -122,3 +127,25 @@ def test_while_a_server_gives_none_its_copy_counts_for_thirty_days(outcome: Any,
     assert len(gate.notes) == (1 if allowed else 0)
     assert isinstance(gate.judge("http://a/x"), Refusal)
     assert judged(Memory(), outcome)[0] == ""
+
+
+@pytest.mark.parametrize(("advice", "requests"), [(Advice.ASK_AGAIN, 2), (Advice.DEFER, 1)])
+def test_a_host_that_asks_for_quiet_is_asked_as_often_as_any_where_there_is_a_copy(
+    advice: Advice, requests: int
+) -> None:
+    memory, asked = Memory(copy()), 0
+    gate = RobotsGate(
+        RobotsRules(),
+        agent="bot",
+        retry=RetryPolicy(2),
+        rng=lambda: 0.5,
+        wall=lambda: float(NOW),
+        memory=memory,
+        heard=lambda host, response, now: advice,
+    )
+    gate.hold(new_entry(), 0.0)
+    while (request := gate.next(asked * 100.0)) is not None:
+        asked += 1
+        gate.take(answer(429)(request), 0.0)
+    assert asked == requests
+    assert isinstance(gate.judge("http://a/x"), Refusal) and gate.judge("http://a/y") is State.ALLOWED
