@@ -12,7 +12,8 @@ come out in `released`, to be queued again. What an outcome means:
                                      it is left to the next run, its pages are `deferred:retry_after`
     dns, connect, tls                as before; where no rules are kept, the pages' fate is the same, since they cannot
                                      be had either, and nothing is asked
-    refused by policy                the page's own request says why
+    refused by policy                the page's own request says why; where a redirect led to it, or to nothing that
+                                     could be asked for: as a broken answer, but at once
 
 Each run asks anew, with the validators of the copy that it has: so a copy is never used for more than a run while the
 server answers (RFC 9309, 2.4: at most 24 hours), and a change counts from the next run on.
@@ -31,7 +32,7 @@ from itertools import count
 from typing import NamedTuple, Protocol
 
 from pipeline.crawl.frontier import Entry
-from pipeline.crawl.redirect import redirect
+from pipeline.crawl.redirect import REDIRECTS, redirect
 from pipeline.crawl.robots import Robots
 from pipeline.crawl.robots_shelf import Shelf
 from pipeline.crawl.scope import Refusal
@@ -210,6 +211,8 @@ class RobotsGate:
             self._wait_or_leave(origin, request, outcome.status, advice, now)
         elif decision.next is Next.REDIRECT:
             self._redirected(origin, redirect(request, outcome.status, outcome.header("location") or ""), now)
+        elif outcome.status in REDIRECTS:
+            self._deny(origin, f"answered {decision.detail}")
         elif decision.next is Next.PARSE:
             self._learn(origin, outcome)
         elif outcome.status == 304 and origin.copy is not None:
@@ -250,8 +253,10 @@ class RobotsGate:
 
     def _redirected(self, origin: _Origin, target: Request | None, now: float) -> None:
         origin.hops += 1
-        if target is None or origin.hops > MOST_HOPS:
+        if origin.hops > MOST_HOPS:
             self._settle(origin)
+        elif target is None:
+            self._deny(origin, "redirects to something that is no URL")
         else:
             origin.attempts = 0
             target.headers = {}
@@ -259,7 +264,11 @@ class RobotsGate:
 
     def _failed(self, origin: _Origin, request: Request, error: FetchError, now: float) -> None:
         if isinstance(error, PolicyError):
-            self._settle(origin)
+            self.requests -= 1  # it was never sent
+            if origin.hops:
+                self._deny(origin, f"redirects to what may not be asked for ({error})")
+            else:
+                self._settle(origin)
         elif error.retry_word in self._retry.on and origin.attempts < self._retry.attempts:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
@@ -283,8 +292,12 @@ class RobotsGate:
         if origin.attempts < self._retry.attempts:
             self._ask(origin, request, now + self._retry.wait(origin.attempts, self._rng))
         else:
-            detail = f"{origin.url} answered HTTP {status}, which forbids everything (RFC 9309, 2.3.1.4)"
-            self._do_without(origin, Refusal("rejected:robots", detail, by_rule=False))
+            self._deny(origin, f"answered HTTP {status}")
+
+    def _deny(self, origin: _Origin, why: str) -> None:
+        """No rules, and there will be none in this run."""
+        detail = f"{origin.url} {why}, which forbids everything (RFC 9309, 2.3.1.4)"
+        self._do_without(origin, Refusal("rejected:robots", detail, by_rule=False))
 
     def _copy_of(self, origin: _Origin) -> Copy | None:
         """The rules of before, if there are some and they are not too old."""

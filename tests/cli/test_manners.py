@@ -127,6 +127,18 @@ def test_a_host_that_asks_for_too_much_at_robots_is_left_to_the_next_run(site: A
     assert code == 0 and "GET /3" in site.log
 
 
+def test_robots_elsewhere_that_policy_refuses_allows_nothing(
+    site: Any, serve: Callable[[], Any], tmp_path: Path
+) -> None:
+    prepare(site, tmp_path)
+    inner = serve()
+    robots(site, "", 302, Location=f"{inner.url}/robots.txt")
+    code, report = outcome(tmp_path)
+    assert code == 4 and report["fates"] == {"rejected:robots": 1} and report["robots_requests"] == 1
+    assert site.log == [] and inner.seen == []
+    assert "may not be asked for" in report["problems"][0]["detail"]
+
+
 def test_robots_can_be_left_alone(site: Any, tmp_path: Path) -> None:
     prepare(site, tmp_path, fetch="robots: {obey: false}")
     robots(site, "User-agent: *\nDisallow: /\n")

@@ -98,7 +98,9 @@ OUTCOMES = [
     (lambda request: answer(request, 302, Location="/x"), State.ALLOWED, 6),
     (lambda request: Failure(request, ConnectError("refused"), "CONNECTING", 0.1), "failed:connect", 2),
     (lambda request: Failure(request, ProtocolError("garbage"), "RECEIVING", 0.1), "rejected:robots", 1),
-    (lambda request: Failure(request, PolicyError("no", reason="private_network"), "NEW", 0.0), State.ALLOWED, 1),
+    (lambda request: Failure(request, PolicyError("no", reason="private_network"), "NEW", 0.0), State.ALLOWED, 0),
+    (lambda request: answer(request, 302), "rejected:robots", 1),
+    (lambda request: answer(request, 302, Location="http://["), "rejected:robots", 1),
 ]
 
 

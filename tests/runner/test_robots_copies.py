@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.crawl.frontier import Entry, Frontier, Politeness
-from pipeline.errors import ConnectError, ProtocolError
+from pipeline.errors import ConnectError, PolicyError, ProtocolError
 from pipeline.model import Failure, Request, Response
 from pipeline.runner.outcome import RetryPolicy
 from pipeline.runner.politeness import Advice
@@ -108,6 +108,17 @@ def test_who_has_none_any_more_allows_everything(status: int) -> None:
     assert judged(memory, answer(status))[0] == "xy"
     assert memory.copies == {}
     assert judged(memory, answer(status))[0] == "xy" and memory.writes == 1  # nothing to take away
+
+
+def test_a_redirect_to_what_may_not_be_asked_for_opens_nothing() -> None:
+    """Whoever answers for a site could else open it for us by sending us to where we may not look."""
+    refused = failure(PolicyError("10.0.0.1 is not a public address", reason="private_network"))
+    outcomes = answer(302, Location="http://10.0.0.1/robots.txt"), refused
+    for memory, allowed in ((Memory(), ""), (Memory(copy()), "y")):
+        found, gate, _ = judged(memory, *outcomes)
+        assert found == allowed and gate.requests == 1, "the second was never sent"
+        judgement = gate.judge("http://a/x")
+        assert isinstance(judgement, Refusal) and judgement.fate == "rejected:robots"
 
 
 LOST = [
