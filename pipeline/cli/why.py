@@ -78,6 +78,9 @@ def _of_request(known: Known, told: Why) -> Iterator[str]:
         yield from _row("because", request.detail)
     if known.redirected_to:
         yield from _row("leads to", known.redirected_to)
+    if known.ends_in:
+        end = known.ends_in
+        yield from _row("there", f"{end.fate or 'pending'}{_status(end)}{f': {end.detail}' if end.detail else ''}")
     yield from _rows("way", list(_way(known)))
     rule = request.rule or "none"
     if request.source:

@@ -42,6 +42,7 @@ class Known(msgspec.Struct):
     request: Step
     way: list[Step]
     redirected_to: str | None
+    ends_in: Step | None  # the request that its redirects lead to in the end
     advice: str
 
 
@@ -146,10 +147,19 @@ def _by_robots(loaded: Loaded, url: str, db: Database) -> Iterator[Rule]:
 def _known(db: Database | None, step: Step, config: str) -> Known:
     assert db is not None, "a request is known without a state"
     way = trace.way_to(db, step)
-    target = trace.url_of(db, step.target)
-    for one in (step, *way):
+    onward = trace.way_from(db, step)
+    for one in (step, *way, *onward):
         one.url = shown(one.url)
-    return Known(step, way, shown(target) if target else None, advice_for(step, config))
+    end = onward[-1] if onward else None
+    advice = advice_for(step, config) if end is None else _advice_on(end, config)
+    return Known(step, way, onward[0].url if onward else None, end, advice)
+
+
+def _advice_on(end: Step, config: str) -> str:
+    """What to change of a request that was redirected is what there is to change where that led."""
+    if end.fate in _BY_FATE and _BY_FATE[end.fate].startswith("nothing:"):
+        return f"nothing: it leads to {end.url}, and that is {end.fate}"
+    return f"it leads to {end.url}, and that {f'ended {end.fate}' if end.fate else 'waits'}: {advice_for(end, config)}"
 
 
 def _nearest(db: Database, url: str) -> list[str]:

@@ -63,10 +63,20 @@ def way_to(db: sqlite3.Connection, step: Step) -> list[Step]:
     return way[::-1]
 
 
-def url_of(db: sqlite3.Connection, number: int | None) -> str | None:
-    """The URL of a request by id."""
-    row = db.execute("SELECT url FROM request WHERE id = ?", (number,)).fetchone()
-    return row[0] if row else None
+def way_from(db: sqlite3.Connection, step: Step) -> list[Step]:
+    """What a request was redirected to, each by the one before. A cookie wall leads back to where it was."""
+    way: list[Step] = []
+    met = {step.id}
+    while step.target is not None:
+        row = db.execute(f"SELECT {_COLUMNS} FROM request AS r WHERE id = ?", (step.target,)).fetchone()
+        if row is None:
+            break
+        step = _step(row)
+        way.append(step)
+        if step.id in met:
+            break
+        met.add(step.id)
+    return way
 
 
 def nearest(db: sqlite3.Connection, host: str, alike: Callable[[str], float], most: int) -> list[str]:

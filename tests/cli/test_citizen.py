@@ -245,6 +245,48 @@ def test_the_report_tells_people_of_hosts_waits_and_refusals_and_loses_none(
     assert "problems:" not in shown, "they are told by rule"
 
 
+REDIRECTED = [
+    ("{inner}/x", "rejected:private_network", "fetch.private_networks: allow"),
+    ("ftp://a.example/x", "rejected:scheme", "only http and https"),
+    ("http://elsewhere.example/", "rejected:scope", "name the host in scope.allow_domains"),
+    ("/private/1", "rejected:robots", "ask its owner"),
+    ("/a/a/a/a", "rejected:trap", "raise scope.traps.max_path_repetition"),
+    ("/gone", "gone", "hookline try"),
+    ("/further", "fetched", "nothing: it leads to {site}/open, and that is fetched"),
+]
+
+
+def test_why_of_a_redirect_looks_at_what_it_leads_to(
+    site: Any, serve: Callable[[], Any], hookline: Any, tmp_path: Path
+) -> None:
+    inner = serve()
+    site.pages["/robots.txt"] = (200, {}, "User-agent: *\nDisallow: /private\n")
+    site.page("/", links(*(f"/r/{number}" for number in range(len(REDIRECTED)))))
+    for number, (target, _, _) in enumerate(REDIRECTED):
+        site.page(f"/r/{number}", "", status=302, Location=target.format(inner=inner.url))
+    site.page("/further", "", status=302, Location="/open")
+    site.page("/open", "<h1>x</h1>")
+    path = write(tmp_path, f"{site.url}/")
+    assert report(path, fetch__private_networks="deny")["exit_code"] == 0 and inner.seen == []
+    for number, (_, fate, words) in enumerate(REDIRECTED):
+        told = hookline("why", path.name, f"{site.url}/r/{number}").stdout
+        joined = " ".join(told.split())
+        assert "fate redirected (HTTP 302)" in joined and f"there {fate}" in joined
+        assert words.format(site=site.url) in joined, told
+        assert ("to do nothing" in joined) is (fate == "fetched")
+
+
+def test_why_of_a_redirect_that_leads_back_ends(site: Any, hookline: Any, tmp_path: Path) -> None:
+    """A site that sets a cookie elsewhere and sends us back: the page that was redirected is where it ends too."""
+    inside = (200, {"Content-Type": "text/html"}, "<h1>in</h1>")
+    site.pages["/"] = lambda headers: inside if "seen=1" in headers.get("Cookie", "") else (302, {"Location": "/s"}, "")
+    site.page("/s", "", status=302, Location="/", Set_Cookie="seen=1; Path=/")
+    path = write(tmp_path, f"{site.url}/")
+    assert report(path)["fates"] == {"fetched": 1, "redirected": 1}
+    told = " ".join(hookline("why", path.name, f"{site.url}/s").stdout.split())
+    assert f"nothing: it leads to {site.url}/, and that is fetched" in told
+
+
 def test_why_names_the_limit_of_a_follow_by_its_key(site: Any, hookline: Any, tmp_path: Path) -> None:
     site.page("/", links("/1", "/2"))
     site.page("/1", "<h1>x</h1>")
