@@ -48,6 +48,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     # ---
     depth: int = 0
     seed: bool = False
+    at_seed: bool = False  # redirects led here from a seed, and have not left its host
     parent: str | None = None  # URL of the page or redirect that brought it
     hops: tuple[str, ...] = ()  # URLs of the redirect chain so far, oldest first
     trail: tuple[tuple[bytes, bytes], ...] = ()  # of each hop: its fingerprint, a hash of the cookies it was sent

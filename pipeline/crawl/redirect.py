@@ -14,7 +14,7 @@ import msgspec
 
 from pipeline.errors import PolicyError
 from pipeline.model import Request
-from pipeline.url import Origin, join, normalise, origin_of
+from pipeline.url import Origin, host_of, join, normalise, origin_of
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"})
@@ -30,7 +30,7 @@ def redirect(
 
     None: the status is no redirect, `location` (as received, latin-1) gives no URL, or `downgrade` refuses it.
     The target has the request's page rule, depth, carried values and priority; it is no seed, because only what a
-    config names passes every scope; `hops` has grown by the URL that was asked.
+    config names passes every scope (it may be `at_seed`); `hops` has grown by the URL that was asked.
     """
     url = join(request.url, _as_browsers_read(location)) if status in REDIRECTS and location else None
     if url is None or downgrade(request, url, secret_names=secret_names) is not None:
@@ -47,6 +47,7 @@ def redirect(
         body=body,
         headers=headers,
         seed=False,
+        at_seed=(request.seed or request.at_seed) and _is_one_host(host_of(request.url), host_of(url)),
         rule_limit=None,  # the link that was followed has been counted
         unchanged=False,  # that was said of the other URL
         parent=request.url,
@@ -107,6 +108,11 @@ def meta_refresh(html: str, base: str) -> tuple[float, str] | None:
     if delay is None or url is None or not url.startswith(("http://", "https://")):
         return None
     return delay, url
+
+
+def _is_one_host(one: str, other: str) -> bool:
+    """Whether both are the host of a seed: with and without `www.` (spec, section 2, Defaults)."""
+    return one.removeprefix("www.") == other.removeprefix("www.")
 
 
 def _origin(url: str) -> Origin:

@@ -132,7 +132,7 @@ class Scope:
             self.adopt(host)
 
     def adopt(self, host: str) -> bool:
-        """Let a seed's host in, or that of a seed's first redirect; without effect where domains are given.
+        """Let a seed's host in, or that of a seed's first redirect off it; without effect where domains are given.
 
         True if the host was not in before.
         """

@@ -58,9 +58,9 @@ class Redirector:
             self._enter(entry, target, mark, status, again=before is not None)
 
     def _adopt(self, request: Request, target: Request) -> None:
-        """The first hop of a seed off its host joins the scope."""
+        """The first hop of a seed off its host joins the scope, however many there were on it."""
         host = host_of(target.url)
-        if request.seed and not request.hops and self._scope.adopt(host):
+        if (request.seed or request.at_seed) and not target.at_seed and self._scope.adopt(host):
             self._adopted.append(host)
 
     def _enter(self, entry: Entry, target: Request, mark: bytes, status: int, *, again: bool) -> None:

@@ -38,6 +38,7 @@ class _More(msgspec.Struct, omit_defaults=True):
     trail: tuple[tuple[bytes, bytes], ...] = ()
     rule_limit: tuple[str, int] | None = None
     source: Source | None = None
+    at_seed: bool = False
 
 
 _HEADERS: Final = b"\xa7headers"  # the key, as msgpack has it, of a request that has any
@@ -94,6 +95,7 @@ def more_of(request: Request, secret_names: Collection[str] = SECRET_HEADERS) ->
         trail=request.trail,
         rule_limit=request.rule_limit,
         source=request.source,
+        at_seed=request.at_seed,
     )
     return None if more == _PLAIN else _encode(more)
 
@@ -121,6 +123,7 @@ def request_of(  # noqa: PLR0917 - the columns of a row, by place
         request.trail = found.trail
         request.rule_limit = found.rule_limit
         request.source = found.source
+        request.at_seed = found.at_seed
     return request
 
 

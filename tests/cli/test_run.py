@@ -321,6 +321,25 @@ def test_quick_redirects_of_a_seed_lead_to_its_page(site: Any, hookline: Any, tm
     assert hookline("why", "shop.yaml", f"{site.url}/home").stdout.count("(redirected to)") == 2
 
 
+def test_the_first_hop_of_a_seed_off_its_host_joins_wherever_it_is_in_the_chain(site: Any, tmp_path: Path) -> None:
+    """As of http://shop.example/ -> /en/ -> https://shop.other/en/: that is one site which has moved."""
+    other = site.url.replace("127.0.0.1", "localhost")
+    site.page("/", "", status=302, Location="/en")
+    site.page("/en", "", status=301, Location=f"{other}/home")
+    site.page("/home", "<h1>home</h1><a href=/1>x</a><a href=/2>x</a>")
+    site.page("/1", "<h1>1</h1>")
+    site.page("/2", "", status=302, Location="http://third.example/")
+    config = f"""
+name: moved
+seeds: [{site.url}/]
+fetch: {{private_networks: allow}}
+pages: {{all: {{items: [{{fields: {{title: h1}}}}], follow: [a]}}}}
+"""
+    (tmp_path / "moved.yaml").write_text(config)
+    summary = run(tmp_path / "moved.yaml").summary
+    assert summary.fates == {"redirected": 3, "fetched": 2, "rejected:scope": 1}
+
+
 def test_a_redirect_loop_fails_and_is_told(site: Any, tmp_path: Path) -> None:
     shop(site)
     site.page("/page/2", "", status=302, Location="/page/3")

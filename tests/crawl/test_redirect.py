@@ -77,6 +77,7 @@ def test_the_target_carries_on_what_the_request_was_for() -> None:
         priority=7,
         depth=3,
         seed=False,
+        at_seed=True,
         parent="https://a.example/x/y?z",
         hops=("https://a.example/0", "https://a.example/x/y?z"),
     )

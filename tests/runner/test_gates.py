@@ -408,6 +408,25 @@ def test_a_target_is_a_request_with_the_same_rule_and_depth() -> None:
     assert (first.target, target.target) == (target.id, further.id)
 
 
+def test_hops_on_the_host_of_a_seed_are_not_its_first_off_it() -> None:
+    chain = Chain()
+    entry: Entry | None = started(chain.frontier, "http://a/1", seed=True)
+    for location in ("/2", "http://www.a/3", "https://a:8443/4", "http://b/", "http://b/2", "http://c/"):
+        assert entry is not None
+        assert not chain.adopted or location.startswith(("http://b/2", "http://c/"))
+        entry = chain.redirect(entry, location)
+    assert chain.adopted == ["b"]
+    entry = chain.redirect(started(chain.frontier, "http://a/link"), "http://d/")
+    assert chain.adopted == ["b"], "only seeds bring hosts in"
+
+
+def test_a_seed_that_leads_to_the_host_of_another_has_left_its_own() -> None:
+    chain = Chain()
+    chain.scope.adopt("b")
+    second = chain.redirect(started(chain.frontier, "http://a/1", seed=True), "http://b/")
+    assert second is not None and chain.redirect(second, "http://c/") is not None and chain.adopted == []
+
+
 def test_a_loop_fails_once_it_closes() -> None:
     chain = Chain()
     first = started(chain.frontier, "http://a/1")

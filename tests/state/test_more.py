@@ -34,6 +34,7 @@ FULL = Request(
     hops=("https://a.example/1", "https://a.example/2"),
     trail=((b"1" * 16, b"a"), (b"2" * 16, b"")),
     rule_limit=("list.follow.0", 5),
+    at_seed=True,
 )
 
 
