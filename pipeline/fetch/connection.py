@@ -32,8 +32,8 @@ Invariants
 2. `_enter` is the only writer of `state`; `_close` the only way into CLOSED.
 3. Events, timers and lookups that reach a closed connection are ignored: the selector hands over the object that was
    registered, not a number that may have been given to another socket meanwhile.
-4. What peers cause becomes a FetchError of this exchange. So does a fault of ours (reason `internal`, logged with its
-   traceback): one page cannot end a run.
+4. What peers cause becomes a FetchError of this exchange, unless the head had said all (`faults.outcome`). So does a
+   fault of ours (reason `internal`, logged with its traceback): one page cannot end a run.
 5. If a kept connection dies before the first byte of an answer to GET or HEAD, or gives what is no answer, the exchange
    is handed back once, for a fresh connection, and no attempt is counted (RFC 9112, 9.3.1).
 6. A kept connection is used again only if nothing has come on it since its last response.
@@ -55,7 +55,7 @@ from pipeline.fetch.proxy import Prologue
 from pipeline.fetch.resolver import Answer
 from pipeline.fetch.tls import Peer
 from pipeline.fetch.wire import Wire
-from pipeline.model import Failure, Response
+from pipeline.model import Response
 
 _log = logging.getLogger("hookline.fetch")
 
@@ -375,8 +375,7 @@ class Connection:
             exchange.replayed = True
             self._pool.dispatch(exchange, fresh=True)
         else:
-            elapsed = self._loop.now - exchange.started
-            self._shared.done.append(Failure(exchange.request, error, state, elapsed, *self._reader.head))
+            self._shared.done.append(faults.outcome(exchange, error, state, self._loop.now, self._reader))
 
 
 class State(NamedTuple):

@@ -9,7 +9,9 @@ import ssl
 from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, TruncatedError
 from pipeline.fetch import tls
 from pipeline.fetch.exchange import Exchange, Timeouts
+from pipeline.fetch.http1 import ResponseReader
 from pipeline.fetch.proxy import Proxy
+from pipeline.model import Failure, Response
 
 _REFUSALS = {
     errno.ECONNREFUSED: "refused",
@@ -29,6 +31,7 @@ _WAITED_FOR = {
 
 
 UNASKED = frozenset({206, 407})
+BODY_LOST = "body_lost"  # flag of a response whose body was not read to its end, for an error
 
 
 def connect_failed(host: str, port: int, ip: str, code: int, proxy: Proxy | None = None) -> ConnectError:
@@ -62,6 +65,20 @@ def from_exception(error: Exception, *, host: str, connected: bool) -> FetchErro
         wrapped = ConnectError(f"{host}: {error.strerror or error}", reason="socket")
     wrapped.__cause__ = error
     return wrapped
+
+
+def outcome(
+    exchange: Exchange, error: FetchError, state: str, now: float, reader: ResponseReader
+) -> Response | Failure:
+    """What an exchange comes to that ended in this error, in this state of its connection.
+
+    Where the head has said what becomes of the request, an error in its body takes nothing from that: a page that is
+    gone is gone, and a redirect is followed. Such a response is without its body, and flagged.
+    """
+    elapsed = now - exchange.started
+    if reader.says_all and error.reason != "internal":
+        return Response(exchange.request, reader.status, reader.headers, b"", elapsed, (*reader.flags, BODY_LOST))
+    return Failure(exchange.request, error, state, elapsed, *reader.head)
 
 
 def refuse_unasked(exchange: Exchange, status: int) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from pipeline.crawl.redirect import redirect
 from pipeline.errors import FetchError
 from pipeline.fetch.content import decode
+from pipeline.fetch.faults import BODY_LOST
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop
 from pipeline.model import Failure, Headers, Request, Response
@@ -117,8 +118,11 @@ class Client:
             done.outcome = f"failed:http_{response.status}"
             done.error = f"redirect loop, or more than {self._max_redirects} redirects"
             return done  # of a redirect's body only the beginning was read
+        if BODY_LOST in response.flags:
+            return done
         try:
             done.body = decode(response.body, response.headers, self._max_body)
         except FetchError as error:
-            done.outcome, done.error = error.fate, str(error)
+            if done.outcome != "gone":  # that it is, whatever its body is
+                done.outcome, done.error = error.fate, str(error)
         return done

@@ -12,7 +12,7 @@ from backports import zstd
 
 from tests.badserver.crawl import HTML, Row, html, moved, plain
 from tests.badserver.rows import CHUNKED
-from tests.badserver.server import Handler, Steps, page, reply
+from tests.badserver.server import HOLD, Handler, Steps, page, reply
 
 MIB = 2**20
 PAGE = b"<h1>packed</h1>"
@@ -145,6 +145,11 @@ def _identity_only(request: bytes) -> Steps:
     return True
 
 
+def _short(status: str, headers: bytes = b"") -> bytes:
+    """A head, and less of a body than it says."""
+    return b"HTTP/1.1 " + status.encode() + b"\r\nContent-Length: 9\r\n" + headers + b"\r\nabc"
+
+
 def _all(paths: object, fate: str) -> dict[str, str]:
     return dict.fromkeys(paths, fate)  # type: ignore[call-overload,no-any-return]
 
@@ -260,6 +265,26 @@ BODIES: dict[str, Row] = {
             "/none": reply(page(EVERY_BYTE)),
         },
         fates=_all(("/nul", "/png", "/none"), "fetched"),
+    ),
+    "T04-head-said-it": Row(
+        ("/moved", "/stalls", "/gone", "/large", "/other"),
+        {
+            "/moved": reply(_short("302 Found", b"Location: /a\r\n")),
+            "/stalls": reply(_short("301 Moved", b"Location: /b\r\nSet-Cookie: k=v\r\n"), HOLD),
+            "/gone": reply(_short("404 No"), HOLD),
+            "/large": reply(b"HTTP/1.1 410 Gone\r\nContent-Length: 99999999\r\n\r\n"),
+            "/other": reply(b"HTTP/1.1 403 No\r\nContent-Length: 99999999\r\n\r\n"),
+            "/a": html("a"),
+            "/b": html("b"),
+        },
+        fetch={"timeout": {"idle": "200ms"}},
+        fates={
+            **_all(("/moved", "/stalls"), "redirected"),
+            **_all(("/a", "/b"), "fetched"),
+            **_all(("/gone", "/large"), "gone"),
+            "/other": "failed:too_large",
+        },
+        asked=("/moved", "/stalls", "/gone", "/large", "/other", "/a", "/b"),
     ),
     "B06-robots": Row(
         ("/x", "/no"),

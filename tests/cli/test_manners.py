@@ -272,6 +272,20 @@ def test_coded_bodies_are_decoded_and_broken_ones_fail(site: Any, tmp_path: Path
     assert site.asked("/1")[0]["Accept-Encoding"] == "gzip, deflate, br, zstd"
 
 
+def test_what_is_gone_is_so_whatever_its_body(site: Any, hookline: Any, tmp_path: Path) -> None:
+    prepare(site, tmp_path, fetch="max_body: 1KiB")
+    coded = {"Content-Encoding": "gzip"}
+    site.pages["/1"], site.pages["/2"] = (404, {}, "x" * 2000), (410, coded, "no gzip")
+    site.pages["/3"] = (500, {}, "x" * 2000)
+    _, report = outcome(tmp_path)
+    assert report["fates"] == {"fetched": 1, "gone": 2, "failed:too_large": 1}
+    urls = [f"{site.url}/{number}" for number in (1, 2, 3)]
+    told = hookline("fetch", "--json", "--config", "polite.yaml", *urls).stdout.splitlines()
+    rows = [msgspec.json.decode(line) for line in told]
+    assert [row["outcome"] for row in rows] == ["gone", "gone", "failed:too_large"]
+    assert [row["body_b64"] for row in rows] == [None] * 3
+
+
 def test_meta_refresh_of_a_page_that_gives_nothing_else_is_a_redirect(site: Any, tmp_path: Path) -> None:
     prepare(site, tmp_path)
     site.page("/1", '<meta http-equiv=refresh content="0; url=/target">')

@@ -363,7 +363,46 @@ RECEIVING: dict[str, tuple[Script, str]] = {
 }
 
 
+def head(status: str, length: int = 9, more: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n" % (status.encode(), length, more)
+
+
+CHUNKS = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+TARGET = b"Location: /x\r\n"
+LOST: dict[str, Script] = {
+    "404 announces too much": once(head("404 No", 99999999)),
+    "410 is too large": once(b"HTTP/1.0 410 Gone\r\n\r\n", *[b"x" * 2**20] * 20),
+    "404 is cut": once(head("404 No") + b"abc"),
+    "404 is reset": once(head("404 No") + b"abc", Pause(1), RESET),
+    "404 stalls": once(head("404 No") + b"abc", HOLD),
+    "404 is badly framed": once(CHUNKS + b"zz\r\n"),
+    "redirect is cut": once(head("302 Found", 9, TARGET) + b"abc"),
+    "redirect stalls": once(head("301 Moved", 9, TARGET) + b"abc", HOLD),
+    "redirect announces too much and stalls": once(head("308 Moved", 99999999, TARGET), HOLD),
+}
+NOT_LOST = {
+    "redirect to nowhere": (once(head("302 Found") + b"abc"), "TruncatedError early_eof RECEIVING"),
+    "500": (once(head("500 No", 99999999)), "TooLargeError body_too_large RECEIVING"),
+    "403": (once(head("403 No") + b"abc", HOLD), "PhaseTimeoutError idle RECEIVING"),
+    "404 whose head is cut": (once(b"HTTP/1.1 404 No\r\nX: y"), "TruncatedError early_eof RECEIVING"),
+}
+
+
 class TestReceiving:
+    @pytest.mark.parametrize("name", LOST)
+    def test_what_the_head_has_decided_no_body_changes(self, net: Net, fetcher: Fetcher, name: str) -> None:
+        server = net.serve(LOST[name])
+        answer = net.get(fetcher, server.url + "/")
+        assert isinstance(answer, Response) and answer.status in (404, 410, 301, 302, 308)
+        assert answer.body == b"" and "body_lost" in answer.flags
+        assert answer.header("location") == ("/x" if answer.status < 400 else None)
+        assert fetcher.active == 0
+
+    @pytest.mark.parametrize("name", NOT_LOST)
+    def test_all_others_fail_with_their_body(self, net: Net, fetcher: Fetcher, name: str) -> None:
+        script, expected = NOT_LOST[name]
+        assert describe(net.get(fetcher, net.serve(script).url + "/")) == expected
+
     @pytest.mark.parametrize("name", RECEIVING)
     def test_endings(self, net: Net, fetcher: Fetcher, name: str) -> None:
         script, expected = RECEIVING[name]

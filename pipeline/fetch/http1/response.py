@@ -21,6 +21,7 @@ _STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_GONE: Final = frozenset({404, 410})
 
 
 class _EnoughError(Exception):
@@ -101,6 +102,15 @@ class ResponseReader:
     def body(self) -> bytes:
         """The body, still content-coded."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    @property
+    def says_all(self) -> bool:
+        """Whether the head says what becomes of the request, whatever the body is: it is gone, or leads elsewhere."""
+        return self.head_done and (self.status in _GONE or self._leads_elsewhere)
+
+    @property
+    def _leads_elsewhere(self) -> bool:
+        return self.status in _REDIRECTS and bool(header(self.headers, "location"))
 
     @property
     def head(self) -> tuple[int | None, Headers]:
@@ -305,7 +315,7 @@ class ResponseReader:
             raise ProtocolError("server switches protocols unasked", reason="unexpected_upgrade")
         self.head_done = True
         hit("recv_head")
-        if status in _REDIRECTS and header(self.headers, "location"):
+        if self._leads_elsewhere:
             self._keep = min(self._keep or MAX_REDIRECT_BODY, MAX_REDIRECT_BODY)  # nobody reads it
         if self._method == "HEAD":
             self.complete = status >= 200  # httptools waits for a body: this parser cannot be used again
