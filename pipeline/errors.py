@@ -52,6 +52,22 @@ class ConfigError(HooklineError):
         self.problems = tuple(problems)
 
 
+class WorkersError(HooklineError):
+    """A run can have no workers, or no more of them: it stops, and what it has done is kept."""
+
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class PluginLoadError(WorkersError):
+    """A worker cannot load a plugin that was loaded when the run began."""
+
+    exit_code = 6
+
+
 class OptionError(ValueError):
     """Raised by a component's factory: an option is wrong. `path` leads to the place below the component's options.
 

@@ -58,6 +58,11 @@ class Books(msgspec.Struct):
         """Pages that were asked for and are there: what caps count."""
         return self.fates.get("fetched", 0) + self.fates.get("not_modified", 0) - self.sources_fetched
 
+    @property
+    def asked(self) -> int:
+        """Whatever was sent to a site."""
+        return self.requests + self.robots_requests
+
     def take_items(self, page: PackedPage) -> None:
         """Enter the items of a page that ended well."""
         self.noindex += page.noindex

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from pipeline.crawl.frontier import Entry, Frontier
 from pipeline.crawl.scope import Refusal
 from pipeline.crawl.traps import Traps
-from pipeline.errors import HooklineError, PluginError
+from pipeline.errors import HooklineError, PluginError, WorkersError
 from pipeline.failpoints import hit
 from pipeline.fetch.fetcher import Fetcher
 from pipeline.fetch.loop import Loop, Timer
@@ -170,7 +170,7 @@ class Engine:
         broken = self.recorder.error or self.pool.error or (self.own.pool.error if self.own else None)
         if broken is not None and self.error is None:
             self.error = broken
-            self.stopped = self.stopped or "error"
+            self.stopped = self.stopped or ("no workers" if isinstance(broken, WorkersError) else "error")
             self._give_up()
 
     def _idle(self) -> bool:

@@ -10,12 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pipeline.config.loader import Loaded
+from pipeline.config.units import IfLocked, if_locked
 from pipeline.state.lock import NAME as LOCK
 from pipeline.state.lock import Lock
 from pipeline.state.writer import Writer
+
+if TYPE_CHECKING:
+    from pipeline.runner.build import Options
 
 FILE = "state.db"
 
@@ -95,3 +99,8 @@ class Home:
 def is_file_target(path: Path | None) -> bool:
     """Whether a store's path is one that another run could write to as well: no device, no pipe."""
     return path is not None and (not os.path.lexists(path) or path.is_file())
+
+
+def patience(loaded: Loaded, options: Options) -> IfLocked:
+    """What to do while another run is under way, or has an output locked."""
+    return if_locked(options.if_locked or loaded.config.if_locked)

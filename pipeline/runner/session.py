@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,14 +20,22 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.config.loader import Loaded
-from pipeline.config.units import IfLocked, if_locked
-from pipeline.errors import ConfigError, LockedError, NothingToDoError, Problem, SkippedError, StateError, StorageError
+from pipeline.errors import (
+    ConfigError,
+    LockedError,
+    NothingToDoError,
+    Problem,
+    SkippedError,
+    StateError,
+    StorageError,
+    WorkersError,
+)
 from pipeline.failpoints import hit
 from pipeline.runner.beginning import Begun, begin, begin_again, resume, run_start
 from pipeline.runner.books import Books
 from pipeline.runner.build import Job, Options, build, new_run
 from pipeline.runner.engine import Engine
-from pipeline.runner.home import FILE, Home, state_folder
+from pipeline.runner.home import FILE, Home, patience, state_folder
 from pipeline.runner.judging import Judge
 from pipeline.runner.memory import memory_limit
 from pipeline.runner.past import Past, why_not
@@ -36,15 +44,13 @@ from pipeline.runner.publish import Publisher, StoppedError
 from pipeline.runner.recorder import Tap
 from pipeline.runner.report import crawled, fill, take_leave, write_report
 from pipeline.runner.signals import Signals
-from pipeline.runner.summary import Summary, worst
+from pipeline.runner.summary import Summary
 from pipeline.stages.staging import Stager, Store
 from pipeline.stages.storing import StoreProcess
 from pipeline.state import pages, requests, runs
 from pipeline.state.database import size
 
 Say = Callable[[str], None]
-
-CHANGED = 10  # of the table of exit codes
 
 
 class Session(msgspec.Struct):
@@ -155,7 +161,8 @@ class Session(msgspec.Struct):
                     self.watch(engine)
                 summary.notes = [*self.notes, *summary.notes]
                 if not (self.options.dry_run or job.host.only_ours):
-                    self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
+                    with suppress(OSError):  # the system has no process: publishing tries again, and says so
+                        self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)
                 codes = self._judge_crawl(engine, summary)
@@ -183,6 +190,8 @@ class Session(msgspec.Struct):
             engine.recorder.close()
         except StateError as error:
             engine.error = engine.error or error
+        if isinstance(engine.error, WorkersError) and self.home.fresh and not engine.books.asked:
+            raise ConfigError(engine.error.problems)  # as if it had been found out before the state was made
 
     def _judge_crawl(self, engine: Engine, summary: Summary) -> list[int]:
         """The exit codes of everything that went wrong before publishing."""
@@ -252,7 +261,7 @@ class Session(msgspec.Struct):
         except StoppedError:
             summary.stopped = "signal"
             return [3]
-        except (StorageError, LockedError, OSError) as error:
+        except (StorageError, LockedError, WorkersError, OSError) as error:
             self.status = "publishing" if summary.published else self.status
             summary.published = False
             summary.errors.append(str(error))
@@ -284,7 +293,7 @@ class Session(msgspec.Struct):
                 codes = self._with_publisher(
                     job, signals, summary, lambda publisher: publisher.finish(summary), force=not self._despite_checks
                 )
-            self._conclude(summary, codes)
+            summary.conclude(codes, detailed=self.options.detailed_exit_code)
             for note in summary.notes:
                 self.say(note)
             summary.notes = [*self.notes, *summary.notes]
@@ -310,7 +319,7 @@ class Session(msgspec.Struct):
                 codes = self._with_publisher(job, signals, summary, publish, force=force)
             for note in summary.notes:
                 self.say(note)
-            self._conclude(summary, codes)
+            summary.conclude(codes, detailed=self.options.detailed_exit_code)
             self._close(summary)
         finally:
             job.close()
@@ -329,14 +338,7 @@ class Session(msgspec.Struct):
             codes.append(70)
         if self.status in ("open", "publishing") and 5 in codes and self.home.writer.error is None:
             summary.notes.append("what was committed is kept; the same command, or `hookline publish`, goes on with it")
-        self._conclude(summary, codes)
-
-    def _conclude(self, summary: Summary, codes: list[int]) -> None:
-        """The exit code of all that went wrong; if nothing did, 10 tells those who asked that data changed."""
-        code = worst(codes)
-        summary.verdict = "ok" if code == 0 else "failed"
-        changed = code == 0 and summary.published and summary.items.differs
-        summary.exit_code = CHANGED if changed and self.options.detailed_exit_code else code
+        summary.conclude(codes, detailed=self.options.detailed_exit_code)
 
     def _close(self, summary: Summary) -> None:
         """Note in the state how this process left the run."""
@@ -388,11 +390,6 @@ def execute(
     if options.report is not None:
         write_report(options.report, summary)
     return summary
-
-
-def patience(loaded: Loaded, options: Options) -> IfLocked:
-    """What to do while another run is under way, or has an output locked."""
-    return if_locked(options.if_locked or loaded.config.if_locked)
 
 
 def _nothing() -> None:

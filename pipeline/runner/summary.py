@@ -145,6 +145,13 @@ class Summary(msgspec.Struct):
             cost = self.plugins.setdefault(plugin, PluginCost())
             cost.seconds = round(cost.seconds + spent, 6)
 
+    def conclude(self, codes: list[int], *, detailed: bool) -> None:
+        """The exit code of all that went wrong; if nothing did, 10 tells those who asked that data changed."""
+        code = worst(codes)
+        self.verdict = "ok" if code == 0 else "failed"
+        changed = code == 0 and self.published and self.items.differs
+        self.exit_code = CHANGED if changed and detailed else code
+
     @property
     def is_clean(self) -> bool:
         """Whether nothing failed, was deferred or cut: what the run did not meet is not there any more."""
@@ -177,6 +184,7 @@ def _is_unclean(fate: str) -> bool:
     return fate.startswith(("failed:", "deferred:")) or fate == "rejected:limit"
 
 
+CHANGED = 10
 EXIT_ORDER = (130, 143, 70, 2, 5, 6, 4, 1, 3, 75, 10, 0)
 
 

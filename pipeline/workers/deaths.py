@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pipeline.errors import ConfigError, Problem
+from pipeline.errors import PluginLoadError, Problem, WorkersError
 from pipeline.model import Fault
 from pipeline.workers.child import Failed
 from pipeline.workers.notes import Told
@@ -41,13 +41,15 @@ def failing_line(trace: str) -> str:
     return f"{line[1]}:{line[2]}" if line else ""
 
 
-def start_error(how: str, failed: Failed | None) -> ConfigError:
-    """Why a run can have no workers."""
+def start_error(how: str, failed: Failed | None) -> WorkersError:
+    """Why a run can have no workers. A mistake in the config would have been found by the parent, which loads all that
+    a worker does: what is wrong now has come about since.
+    """
     if failed is not None and failed.problems:
-        return ConfigError(failed.problems)
+        return PluginLoadError(failed.problems)
     hint = "workers: 0 runs plugins in the main process, where that can be looked at"
     text = f"worker processes cannot be set up: {failed.text if failed else how}"
-    return ConfigError([Problem(None, "", text, hint)])
+    return WorkersError([Problem(None, "", text, hint)])
 
 
 def size_text(size: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.errors import PluginLoadError, WorkersError
 from pipeline.fetch.loop import Loop
 from pipeline.model import PackedPage, PageJob
 from pipeline.workers.caller import Caller
@@ -275,7 +275,7 @@ def test_what_cannot_be_set_up_anew_says_why(pool: Any, job: Any) -> None:
     one = pool(processes=1)
     one.run([job("a")])
     caller = Caller("pool_jobs:wrong", b"", process=one.pool.release())
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(PluginLoadError, match="no such file"):
         caller.call(b"x")
 
 
@@ -440,7 +440,7 @@ def test_a_page_over_the_memory_is_killed(pool: Any, job: Any) -> None:
 def test_workers_that_cannot_be_set_up_end_the_run(function: str, words: str, pool: Any, job: Any) -> None:
     one = pool(function, processes=2)
     assert one.run([job("a"), job("b")]) == {}
-    assert isinstance(one.pool.error, ConfigError)
+    assert isinstance(one.pool.error, WorkersError)
     assert words in str(one.pool.error)
     assert one.pool.counts["start failed"] >= 3 and one.pool.counts["started"] <= 6
 
