@@ -169,6 +169,7 @@ def make_pool(
         locate=loaded.locate,
         run=host.run,
         points=host.points,
+        texts=host.texts,
         trace=host.tracer.target if host.tracer else "",
         strip_params=normalize.strip_params,
         sort_params=normalize.sort_params,
@@ -207,6 +208,7 @@ def make_fetchers(loaded: Loaded, host: Host, loop: Loop, *, workers: int | None
         locate=loaded.locate,
         run=host.run,
         points=host.points,
+        texts=host.texts,
         trace=host.tracer.target if host.tracer else "",
         max_body=config.fetch.max_body,
     )
@@ -249,6 +251,7 @@ def make_stager(
         locate=loaded.locate,
         run=host.run,
         points=host.points,
+        texts=host.texts,
         trace=host.tracer.target if host.tracer else "",
     )
     told = StoreSetup(setup.encode(), item_keys(config), eaches, SUMMARY)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.faults import short
 from pipeline.stages.hookspecs import PAGE_HOOKS, PARENT_HOOKS, deprecations, signature, time_for
-from pipeline.stages.loading import Catalogue, Point, stdout_guard
+from pipeline.stages.loading import Catalogue, Point, Text, stdout_guard, text_digest
 from pipeline.stages.places import KeyPath, Locate, Problems
 from pipeline.stages.registering import registered
 from pipeline.stages.runinfo import RunInfo
@@ -71,6 +69,7 @@ class Host:
         self._single_used = False
         self.tracer: Tracer | None = None
         self.points: list[Point] = []  # the entry points that there are, for processes that load the same plugins
+        self.texts: dict[str, Text] = {}  # by file: what these processes must find there
         self.stores = [_bound(place) for place in placed if any(hook.hook == "store_items" for hook in place.hooks)]
 
     @classmethod
@@ -115,6 +114,7 @@ class Host:
             raise ConfigError(problems.in_order())
         host = cls(assembly.placed, rules=rules, run=run, problems=problems, notes=assembly.notes, listed=bool(plugins))
         host.points = [point for claims in catalogue.points.values() for point in claims]
+        host.texts = catalogue.texts((place.file, place.source) for place in assembly.placed)
         return host
 
     stdout_guard = staticmethod(stdout_guard)
@@ -346,9 +346,10 @@ def _has_any(place: Placed, hooks: Collection[str]) -> bool:
 
 def _identity(place: Placed) -> tuple[str, ...]:
     source = place.source
-    text = Path(place.file).read_bytes() if place.file and Path(place.file).is_file() else b""
-    digest = blake2b(text, digest_size=16).hexdigest()
-    return (place.section, place.name, source.distribution or "", source.version or "", digest)
+    return (
+        *(place.section, place.name, source.distribution or "", source.version or ""),
+        text_digest(place.file, source),
+    )
 
 
 def _bound(place: Placed) -> BoundStore:

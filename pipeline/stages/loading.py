@@ -48,6 +48,7 @@ class Source(msgspec.Struct, frozen=True):
     entry_point: str | None = None
     distribution: str | None = None
     version: str | None = None
+    digest: str = ""  # of the text that was compiled, where we did that
 
     @property
     def file(self) -> str | None:
@@ -81,6 +82,24 @@ def installed_points() -> list[Point]:
             owners[id(owner)] = (owner.name, owner.version)
         found.append(Point(point.name, point.value, *owners.get(id(owner), (None, None))))
     return found
+
+
+class Text(NamedTuple):
+    """The source of a plugin as it was when that was loaded: a hash, and whose it is."""
+
+    plugin: str
+    digest: str
+
+
+def text_digest(file: str | None, source: Source) -> str:
+    """Of a source file of this plugin."""
+    if source.digest and file == source.file:
+        return source.digest  # the file may have changed since
+    return _digest(Path(file).read_bytes() if file and Path(file).is_file() else b"")
+
+
+def _digest(text: bytes) -> str:
+    return blake2b(text, digest_size=16).hexdigest()
 
 
 class Catalogue:
@@ -127,6 +146,15 @@ class Catalogue:
         if key not in self._loaded:
             self._loaded[key] = load()
         return self._loaded[key]
+
+    def texts(self, more: Iterable[tuple[str | None, Source]] = ()) -> dict[str, Text]:
+        """The source files of all that was loaded, but for what comes with the framework; and `more` of these plugins.
+
+        A process is to run the same plugins as another if what it has of these files is equal.
+        """
+        found = [*((source.file, source) for source in self._loaded.values()), *more]
+        others = {file: source for file, source in found if file and not source.is_bundled}
+        return {file: Text(source.name, text_digest(file, source)) for file, source in others.items()}
 
     def from_entry_point(self, name: str) -> Source:
         """Import what an entry point names: `module` or `module:Class`."""
@@ -190,7 +218,7 @@ def from_file(path: Path, name: str) -> Source:
     except BaseException as error:
         del sys.modules[module.__name__]
         raise _failed(name, error, str(path)) from error
-    return Source(path.stem, module, _plugin_class(module))
+    return Source(path.stem, module, _plugin_class(module), digest=_digest(text))
 
 
 def from_module(name: str, known: Iterable[str]) -> Source:

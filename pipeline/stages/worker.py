@@ -25,7 +25,7 @@ from pipeline.model import MAX_BODY, Drop, Fault, Item, PackedPage, PageJob, Pag
 from pipeline.packing import pack, unpack_job
 from pipeline.stages.faults import describe, short
 from pipeline.stages.host import Host, Use
-from pipeline.stages.loading import Catalogue, Point
+from pipeline.stages.loading import Catalogue, Point, Text
 from pipeline.stages.places import KeyPath, Locate, key_text
 from pipeline.stages.runinfo import RunInfo
 from pipeline.workers import notes
@@ -37,6 +37,8 @@ MOST: Final = 32 * 1024 * 1024  # bytes of items and links that one page may giv
 
 _PAGE_HOOKS: Final = ("fetch", "classify", "parse", "process_item", "admit")
 _INT, _FLOAT, _PATH = 1, 2, 3  # extension types: numbers by their spelling, and a path
+
+_ANEW: Final = "the next run begins anew with it"
 
 Packer: TypeAlias = Callable[[PageJob], PackedPage]
 Note: TypeAlias = Callable[[Callable[..., Any], bytes], Callable[..., Any]]
@@ -77,6 +79,7 @@ class WorkerSetup(msgspec.Struct):
     fetchers: list[UseData] = []
     trace: str = ""  # where calls of hooks are told
     seeds: list[UseData] = []
+    texts: dict[str, Text] = {}  # files of plugins as the parent found them
 
     @classmethod
     def of(
@@ -97,6 +100,7 @@ class WorkerSetup(msgspec.Struct):
         agent: str | None = None,
         trace: str = "",
         points: Sequence[Point] | None = None,
+        texts: Mapping[str, Text] | None = None,
     ) -> WorkerSetup:
         """From what `Host.load` and `RuleBook` get in the parent."""
         uses = [*plugins, *parse, *filter, *store, *seeds, *fetchers]
@@ -123,6 +127,7 @@ class WorkerSetup(msgspec.Struct):
             log_level=logging.getLogger(logs.ROOT).getEffectiveLevel(),
             log_json=logs.is_json(),
             points=None if points is None else list(points),
+            texts=dict(texts or {}),
         )
 
     def encode(self) -> bytes:
@@ -184,10 +189,22 @@ def plan_and_host(setup: bytes, note: Note = notes.noted) -> tuple[WorkerSetup, 
         run=RunInfo(plan.run_id, plan.run_start, plan.run_name, logging.getLogger(f"{logs.ROOT}.plugin")),
     )
     assert isinstance(host, WatchedHost)
+    _refuse_changed(plan.texts, host.texts)
     if plan.trace:
         host.trace(plan.trace)
     host.watch(note)
     return plan, host
+
+
+def _refuse_changed(then: Mapping[str, Text], now: Mapping[str, Text]) -> None:
+    """Raise ConfigError for a plugin that is not the parent's: what two versions of it make is nobody's result."""
+    problems = [
+        Problem(None, "", f"plugin {text.plugin} ({file}) has changed since the run began", _ANEW)
+        for file, text in now.items()
+        if text != then.get(file, text)
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def packed(run: Callable[[PageJob], PageResult]) -> Packer:

@@ -166,3 +166,51 @@ def test_a_store_process_that_cannot_be_set_up_costs_no_crawl(site: Site, tmp_pa
     assert again.returncode == 0, again.stderr
     assert len(site.log) == asked
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 41
+
+
+CHANGES_ITSELF = """
+import os
+from pipeline import hookimpl
+
+VERSION = 1
+
+@hookimpl
+def process_item(item):
+    item["version"] = VERSION
+
+@hookimpl
+def parse(page):
+    if page.url.endswith("/p20") and not os.path.exists("once"):
+        open("once", "w").close()
+        with open({file!r}) as file:
+            text = file.read()
+        with open({file!r}, "w") as file:
+            file.write(text.replace("VERSION = 1", "VERSION = 2", 1))
+        os._exit(1)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_plugin_that_changes_in_the_middle_of_a_run_ends_it(
+    workers: int, site: Site, tmp_path: Path, hookline: Any
+) -> None:
+    file = str(tmp_path / "pl.py")
+    project(tmp_path, site, CHANGES_ITSELF.format(file=file), workers=workers)
+    done = hookline("run", "crash.yaml")
+    assert done.returncode == 6, done.stderr
+    assert f"plugin pl ({file}) has changed since the run began; the next run begins anew" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+    again = hookline("run", "crash.yaml")
+    assert again.returncode == 0, again.stderr
+    assert "is dropped: seeds, scope, pages, parse, filter or a plugin have changed since" in again.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["version"] for row in rows] == [2] * 41
+
+
+def test_a_store_process_runs_the_plugins_of_the_run(site: Site, tmp_path: Path, hookline: Any) -> None:
+    plugin = KILLS_THE_STORE_PROCESS.format(file=str(tmp_path / "pl.py")).replace("1/0", "VERSION = 2")
+    project(tmp_path, site, plugin)
+    done = hookline("run", "crash.yaml")
+    assert done.returncode == 6, done.stderr
+    assert f"plugin pl ({tmp_path / 'pl.py'}) has changed since the run began" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
