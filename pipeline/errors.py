@@ -93,12 +93,12 @@ class SelectorError(ValueError):
 
 
 class PluginError(HooklineError):
-    """A plugin raised or answered nonsense; charged to that plugin."""
+    """A plugin raised or answered nonsense; charged to that plugin. No `plugin`: it is not known which."""
 
     exit_code = 6
 
     def __init__(self, plugin: str, hook: str, message: str) -> None:
-        super().__init__(f"plugin {plugin}, hook {hook}: {message}")
+        super().__init__(f"plugin {plugin}, hook {hook}: {message}" if plugin else message)
         self.plugin = plugin
         self.hook = hook
         self.message = message

@@ -230,13 +230,16 @@ class PageJob(msgspec.Struct):
 
 
 class Fault(msgspec.Struct):
-    """What a plugin did wrong, as a value: charged to that plugin, never a crash."""
+    """What a plugin did wrong, as a value: charged to that plugin, never a crash. No `plugin`: nobody knows whose."""
 
     plugin: str
     hook: str
     message: str
     traceback: str = ""
     fate: str = "failed:plugin"  # the page's, where the fault costs the page
+
+    def __str__(self) -> str:
+        return f"{self.plugin}.{self.hook}: {self.message}" if self.plugin else self.message
 
 
 class ItemRecord(msgspec.Struct):

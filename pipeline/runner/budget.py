@@ -56,8 +56,9 @@ class Budget:
     def _enter(self, faults: Sequence[Fault]) -> PluginError | None:
         books = self._books
         for fault in faults:
-            books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
-            log.warning("plugin %s, hook %s: %s", fault.plugin, fault.hook, fault.message)
+            if fault.plugin:  # else the page that it cost tells of it
+                books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
+            log.warning("%s", PluginError(fault.plugin, fault.hook, fault.message))
         last = {fault.plugin: fault for fault in reversed(faults)}
         for plugin in last:
             add(books.faulty, plugin, 1)

@@ -53,8 +53,7 @@ def decide(outcome: Response | Failure) -> Decision:
 def page_fate(result: PackedPage | PageResult) -> tuple[str, str]:
     """(fate, detail) of a page that was fetched and parsed (spec, sections 3 and 4)."""
     if result.fault is not None:
-        fault = result.fault
-        return fault.fate, f"{fault.plugin}.{fault.hook}: {fault.message}" if fault.plugin else fault.message
+        return result.fault.fate, str(result.fault)
     if result.verdict == "soft_404":
         return "gone", "soft 404"
     if result.verdict in ("blocked", "login"):

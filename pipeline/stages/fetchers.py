@@ -102,9 +102,7 @@ def _headers(reply: Reply) -> Headers:
 def outcome(request: Request, brought: Brought, elapsed: float) -> Response | Failure:
     """What the fetch stage would have said."""
     if brought.fault is not None:
-        fault = brought.fault
-        told = f"{fault.plugin}.{fault.hook}: {fault.message}".lstrip(".")
-        return Failure(request, BroughtError(told, reason="plugin"), "FETCHER", elapsed)
+        return Failure(request, BroughtError(str(brought.fault), reason="plugin"), "FETCHER", elapsed)
     if brought.failure is not None:
         kind, message = brought.failure
         return Failure(request, _ERRORS[kind](message, reason=kind), "FETCHER", elapsed)

@@ -23,6 +23,7 @@ from pipeline.url import fingerprint, folder_of, identity, join, normalise, repl
 
 KEPT: Final = 8192  # references before what is remembered is begun again: about 5 MB
 _TEXT: Final = frozenset((str,))
+_LEAST, _MOST = -(2**63), 2**63 - 1  # of numbers that can be sent and stored
 LONGEST: Final = 300  # characters of a reference that is remembered: hostile pages get 10 MB at most
 
 
@@ -206,8 +207,8 @@ def check_request(request: Request, book: RuleBook) -> None:
         raise AnswerError(f"{request.url}: the method is {short(request.method)}")
     if request.body is not None and not isinstance(request.body, bytes):
         raise AnswerError(f"{request.url}: the body is {short(request.body)}, not bytes")
-    if type(request.priority) is not int:
-        raise AnswerError(f"{request.url}: the priority is {short(request.priority)}, not a whole number")
+    if type(request.priority) is not int or not _LEAST <= request.priority <= _MOST:
+        raise AnswerError(f"{request.url}: the priority is {short(request.priority)}, not a whole number of 64 bits")
     if request.headers and not all(isinstance(text, str) for pair in request.headers.items() for text in pair):
         raise AnswerError(f"{request.url}: names and values of headers must be text")
 

@@ -225,7 +225,7 @@ def packed(run: Callable[[PageJob], PageResult]) -> Packer:
         size = len(page.items) + len(page.links) + sum(len(letter.fields) for letter in page.dead)
         if size > MOST:
             many = f"{size / 2**20:.0f} MiB of items and links; {MOST // 2**20} MiB are the most that one page may give"
-            return PackedPage(fault=Fault("", "parse", f"too large: the page gives {many}"), seconds=result.seconds)
+            return PackedPage(fault=Fault("", "", f"too large: the page gives {many}"), seconds=result.seconds)
         return page
 
     return work

@@ -123,12 +123,13 @@ def _serve(channel: Channel) -> None:
             _exit(0)
         if not _is_as_it_was(guard) and kind == ANSWER:
             kind = LAST
-        if error is not None:
+        if error is not None:  # and where it arose stays noted: the parent looks when this process has ended
             answer = _told(error).encode("utf-8", "replace")
-        elif len(answer) > most:
-            kind, answer = RAISED, f"its answer has {len(answer):,} bytes; at most {most:,} are taken".encode()
+        else:
+            here[:] = notes.NOWHERE
+            if len(answer) > most:
+                kind, answer = RAISED, f"its answer has {len(answer):,} bytes; at most {most:,} are taken".encode()
         channel.write(number, kind, answer)
-        here[:] = notes.NOWHERE
         if kind != ANSWER:
             return
 

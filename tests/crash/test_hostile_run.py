@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.conftest import Site
 from tests.crash.killing import Process
 
 HOSTILE = Path(__file__).parents[1] / "workers" / "hostile.py"
@@ -155,3 +156,32 @@ def test_hooks_that_the_parent_calls_come_back_too(site: Any, tmp_path: Path, ho
     assert f"plugin stuck, hook prepare_request: TookTooLong: more than 0.3 s ({tmp_path / 'stuck.py'}:7)" in " ".join(
         why.stdout.split()
     )
+
+
+SPOILER = """
+from pipeline import Request, hookimpl
+@hookimpl
+def parse(page):
+    if "/p" in page.url:
+        {code}
+"""
+SPOILERS = {
+    "builtins": ("import builtins; builtins.len = builtins.isinstance = None", "TypeError: 'NoneType' object is not"),
+    "priority": ("return [Request('/p/1?z', priority=10**30)]", "not a whole number of 64 bits"),
+}
+
+
+@pytest.mark.parametrize("deed", SPOILERS)
+def test_what_goes_wrong_behind_a_hook_uses_up_the_budget_of_its_plugin(
+    deed: str, site: Site, tmp_path: Path, hookline: Any
+) -> None:
+    fill(site, [f"p{number}" for number in range(14)])
+    code, says = SPOILERS[deed]
+    (tmp_path / "spoiler.py").write_text(SPOILER.format(code=code))
+    text = CONFIG.format(url=site.url, plugin="./spoiler.py", workers=2, limits="")
+    (tmp_path / "crash.yaml").write_text(text.replace("[row, page]", "[row]"))
+    done = hookline("run", "crash.yaml", "--report", "report.json")
+    assert done.returncode == 6, done.stderr
+    assert "plugin spoiler, hook parse: failed on 10 of " in done.stderr
+    assert says in done.stderr and "plugin ," not in done.stderr
+    assert list(json.loads((tmp_path / "report.json").read_text())["plugins"]) == ["fields", "spoiler"]

@@ -124,6 +124,7 @@ def test_what_parse_may_give(shop: Any, body: str, items: list[Any], links: int)
         ("yield Request('/p/', method='GET /')", "the method is 'GET /'"),
         ("yield Request('/p/', headers={'A': 1})", "names and values of headers must be text"),
         ("yield Request('/p/', priority='high')", "the priority is 'high', not a whole number"),
+        ("yield Request('/p/', priority=2**63)", "the priority is 9223372036854775808, not a whole number of 64 bits"),
     ],
 )
 def test_what_fails_the_page(shop: Any, body: str, said: str) -> None:

@@ -29,6 +29,7 @@ import os, subprocess, sys, time, threading
 from pathlib import Path
 import msgspec
 from pipeline.model import PackedPage, PageJob
+from pipeline.workers import notes
 
 def answer(setup):
     folder = Path(setup.decode())
@@ -63,6 +64,9 @@ def answer(setup):
                 time.sleep(60)
         if word == "bug":
             raise RuntimeError("a bug")
+        if word == "spoil":  # as a plugin that breaks what the framework needs after it
+            notes.here()[:] = notes.label("pl", "parse")
+            raise TypeError("spoilt")
         with open(folder / "order", "a") as file:
             print(os.getpid(), job.url, file=file)
         return msgspec.msgpack.encode(PackedPage(extracted=len(job.body), refresh=str(os.getpid())))
@@ -375,6 +379,13 @@ def test_what_a_job_raises_is_told(pool: Any, job: Any) -> None:
     assert fault.message == "RuntimeError: a bug, twice"
     assert "pool_jobs.py" in fault.traceback
     assert results[url("b")].fault is None
+
+
+def test_what_arises_after_a_hook_is_charged_to_it(pool: Any, job: Any) -> None:
+    one = pool(processes=1)
+    results = one.run(map(job, ["a", "spoil", "bug", "b"]))
+    assert str(results[url("spoil")].fault) == "pl.parse: TypeError: spoilt, twice"
+    assert str(results[url("bug")].fault) == "RuntimeError: a bug, twice", "the hook of another page has no part in it"
 
 
 @pytest.mark.slow
