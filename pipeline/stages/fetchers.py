@@ -7,6 +7,7 @@ makes of it the Response or Failure that the fetch stage would have given. Knows
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
@@ -25,6 +26,8 @@ _ERRORS: Final[dict[str, type[FetchError]]] = {
     "connect": ConnectError,
     "too_large": TooLargeError,
 }
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
+_IN_NO_VALUE: Final = re.compile("[\r\n\0\ud800-\udfff]")
 _OF_THE_WIRE: Final = ("content-encoding", "content-length", "transfer-encoding")  # the body is whole and decoded
 
 
@@ -96,7 +99,15 @@ def _headers(reply: Reply) -> Headers:
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
             raise AnswerError(f"{short(pair)} among the headers of the Reply is no pair of texts")
-    return [(name, value) for name, value in pairs if name.lower() not in _OF_THE_WIRE]
+        name, value = pair
+        if not _NAME.fullmatch(name):
+            raise AnswerError(f"{short(name)} among the headers of the Reply is no name of a header")
+        if _IN_NO_VALUE.search(value):
+            told = "line breaks, NUL and lone surrogates are in none; give a header that comes often as several pairs"
+            raise AnswerError(f"the header {name} of the Reply is {short(value)}; {told}")
+    # As plain texts: those of HTTP clients may be of types of their own, which cannot be sent to the parent.
+    plain = [(str.__str__(name), str.__str__(value)) for name, value in pairs]
+    return [(name, value) for name, value in plain if name.lower() not in _OF_THE_WIRE]
 
 
 def outcome(request: Request, brought: Brought, elapsed: float) -> Response | Failure:

@@ -18,6 +18,8 @@ FETCHER = """
 import os, time
 from pipeline import OptionError, Reply, hookimpl
 
+class Name(str): pass
+
 class Shelf:
     def __init__(self, note: str, tries: int = 1):
         self.note = note
@@ -27,7 +29,8 @@ class Shelf:
         name = request.url.rpartition("/")[2]
         if name == "list":
             links = "".join(f"<a href=/{n}>x</a>" for n in ("ok", "gone", "moved", "busy", "late", "refused", "raises",
-                            "none", "big", "odd", "text", "headers"))
+                            "none", "big", "odd", "text", "headers", "name", "break",
+                            "surrogate", "subtle"))
             return Reply(f"<h1>{self.note} {os.getpid()}</h1>{links}", headers={"Content-Type": "text/html"})
         if name in ("ok", "new"):
             body = f"<h1>{name} {request.headers.get('X-Key')}</h1>".encode()
@@ -43,6 +46,10 @@ class Shelf:
         if name == "odd": return Reply(status="200")
         if name == "text": return Reply(body=3)
         if name == "headers": return Reply(headers={"A": 1})
+        if name == "name": return Reply(headers={"a\\nb": "c"})
+        if name == "break": return Reply(headers=[("A", "b"), ("Set-Cookie", "a=1\\nb=2")])
+        if name == "surrogate": return Reply(headers={"A": "c\\ud800"})
+        if name == "subtle": return Reply("<h1>subtle</h1>", headers={Name("Content-Type"): "text/html", "A": "€"})
         if name == "dies": os._exit(3)
         if name == "hangs": time.sleep(60)
         return Reply(f"<h1>{name}</h1>", headers={"Content-Type": "text/html"})
@@ -69,6 +76,7 @@ FATES = {
     "ok": "fetched", "gone": "gone", "moved": "redirected", "new": "fetched", "busy": "failed:http_503",
     "late": "failed:timeout", "refused": "failed:connect", "raises": "failed:plugin", "none": "failed:plugin",
     "big": "failed:too_large", "odd": "failed:plugin", "text": "failed:plugin", "headers": "failed:plugin",
+    "name": "failed:plugin", "break": "failed:plugin", "surrogate": "failed:plugin", "subtle": "fetched",
 }  # fmt: skip
 
 
@@ -81,11 +89,16 @@ def test_every_answer_has_its_fate(workers: Any, run_config: Run) -> None:
     assert {path: result.fate(f"/{path}") for path in FATES} == FATES
     titles = [item["h"] for item in result.items]
     note, _, pid = titles[0].rpartition(" ")
-    assert note == "hello" and titles[1:] == ["new k", "ok k"]
+    assert note == "hello" and titles[1:] == ["new k", "ok k", "subtle"]
     assert (int(pid) == os.getpid()) == (workers == 0), "a fetcher runs in a process of its own"
     assert result.summary.plugins["shelf"].seconds > 0
     messages = " ".join(result.summary.plugins["shelf"].errors)
-    for words in ("KeyError", "answered None; expected a Reply", "status '200'", "not bytes or text", "pair of texts"):
+    for words in (
+        *("KeyError", "answered None; expected a Reply", "status '200'", "not bytes or text", "pair of texts"),
+        r"'a\nb' among the headers of the Reply is no name of a header",
+        r"the header Set-Cookie of the Reply is 'a=1\nb=2'; line breaks",
+        r"the header A of the Reply is 'c",
+    ):
         assert words in messages
     assert not result.summary.imbalance()
 
