@@ -34,12 +34,11 @@ from pipeline import collector, remarks
 from pipeline.errors import ConfigError, Problem
 from pipeline.workers import guardian, notes
 from pipeline.workers.framing import LONGEST, Frames, Piece, head
-from pipeline.workers.guard import Guard
+from pipeline.workers.guard import Guard, high_descriptor
 
 READY, FAILED, ANSWER, LAST, RAISED = range(5)
 NO_CHANNEL: Final = 117  # exit status of a worker that has lost its channel: the parent is gone, or a plugin closed it
 NUMBER: Final = 4  # bytes of a job number
-_HIGH: Final = 400  # the channel's descriptor is at least this, out of the way of loops that close "all" of them
 _PR_SET_PDEATHSIG: Final = 1
 _READ: Final = 256 * 1024
 # As they were before any plugin was imported, which may put others in their place.
@@ -146,9 +145,7 @@ class Channel:
 
     def __init__(self, given: int) -> None:
         self.owner = os.getpid()
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        high = _HIGH if most == resource.RLIM_INFINITY else min(_HIGH, max(most - 16, 3))
-        self._fd = fcntl.fcntl(given, fcntl.F_DUPFD_CLOEXEC, high)
+        self._fd = fcntl.fcntl(given, fcntl.F_DUPFD_CLOEXEC, high_descriptor())
         os.close(given)
         self._frames = Frames(LONGEST)
         self._buffer = memoryview(bytearray(_READ))

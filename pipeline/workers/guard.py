@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import decimal
+import fcntl
 import gc
 import json
 import locale
@@ -29,9 +30,11 @@ from typing import Any, Final
 KEPT_FROM_US: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 _LIMITS: Final = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
 _MODULES: Final = (os, time, json, re)
+_HIGH: Final = 400
 
 _shared: list[type] = []
 _trusted: list[bool] = [False]
+_copies: dict[tuple[int, tuple[int, int]], int] = {}  # (descriptor, its file) -> another one of the same
 
 
 def trust(all_that_runs: bool) -> None:
@@ -68,6 +71,7 @@ class Guard:
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
         self._collects = gc.isenabled()
         self._limits = [resource.getrlimit(limit) for limit in _LIMITS]
+        self._files = [(fd, _keep(fd)) for fd in range(3)]
 
     def restore(self) -> bool:
         """False if something is not as it was and cannot be put back."""
@@ -89,7 +93,8 @@ class Guard:
             sys.stdin, sys.stdout, sys.stderr = self._streams
         decimal.setcontext(self._decimals.copy())
         self._restore_surroundings()
-        return self._restore_folder() and self._restore_limits()
+        # The limits first: with a low one no descriptor could be made.
+        return self._restore_folder() and self._restore_limits() and self._restore_files()
 
     def _restore_surroundings(self) -> None:
         """The environment and the locale."""
@@ -117,6 +122,39 @@ class Guard:
                 except (ValueError, OSError):  # the hard limit is lower: nobody but root may raise it again
                     return False
         return True
+
+    def _restore_files(self) -> bool:
+        """Input, output and errors of the process: what a plugin closed, or led elsewhere, is led back."""
+        for fd, then in self._files:
+            if then is not None and _file(fd) != then:
+                copy = _copies[fd, then]
+                if _file(copy) != then:  # closed too, and its number may be another file's by now
+                    return False
+                os.dup2(copy, fd)
+        return True
+
+
+def _keep(fd: int) -> tuple[int, int] | None:
+    """Which file a descriptor leads to, and see to it that there is a copy, which no program started here inherits."""
+    file = _file(fd)
+    if file is not None and (fd, file) not in _copies:
+        _copies[fd, file] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, high_descriptor())
+    return file
+
+
+def _file(fd: int) -> tuple[int, int] | None:
+    """The file that a descriptor leads to; None if it is closed."""
+    try:
+        facts = os.fstat(fd)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def high_descriptor() -> int:
+    """The least number for a descriptor of ours, out of the way of loops that close "all" of them."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _HIGH if most == resource.RLIM_INFINITY else min(_HIGH, max(most - 16, 3))
 
 
 def _folder() -> str:
