@@ -47,13 +47,16 @@ class Budget:
         books.spend(page, url)
         books.parsed += 1
         faults = [*(letter.fault for letter in page.dead), *([page.fault] if page.fault else [])]
-        return self._enter([fault for fault in faults if fault.fate == "failed:plugin"])  # else the page is to blame
+        charged = [fault for fault in faults if fault.fate == "failed:plugin"]  # else the page is to blame
+        return self._enter(charged, f"of {books.parsed} pages")
 
     def charge_request(self, error: PluginError) -> PluginError | None:
         """The same for a request that was not sent, because a plugin broke on it: that too is a page less."""
-        return self._enter([Fault(error.plugin, error.hook, error.message)])
+        sent = self._books.requests
+        told = f"requests, {sent} {'was' if sent == 1 else 'were'} sent"
+        return self._enter([Fault(error.plugin, error.hook, error.message)], told)
 
-    def _enter(self, faults: Sequence[Fault]) -> PluginError | None:
+    def _enter(self, faults: Sequence[Fault], of: str) -> PluginError | None:
         books = self._books
         for fault in faults:
             if fault.plugin:  # else the page that it cost tells of it
@@ -62,7 +65,7 @@ class Budget:
         last = {fault.plugin: fault for fault in reversed(faults)}
         for plugin in last:
             add(books.faulty, plugin, 1)
-        return next((self._error(last[plugin]) for plugin in last if self._is_used_up(plugin)), None)
+        return next((self._error(last[plugin], of) for plugin in last if self._is_used_up(plugin)), None)
 
     def _is_used_up(self, plugin: str) -> bool:
         if self._strict:
@@ -70,7 +73,7 @@ class Budget:
         failed = self._books.faulty[plugin]
         return plugin != "" and failed >= FEW and failed > self._share * self._books.parsed
 
-    def _error(self, fault: Fault) -> PluginError:
-        failed, parsed = self._books.faulty[fault.plugin], self._books.parsed
-        why = fault.message if self._strict else f"failed on {failed} of {parsed} pages, the last time: {fault.message}"
+    def _error(self, fault: Fault, of: str) -> PluginError:
+        failed = self._books.faulty[fault.plugin]
+        why = fault.message if self._strict else f"failed on {failed} {of}, the last time: {fault.message}"
         return PluginError(fault.plugin, fault.hook, why)

@@ -5,7 +5,9 @@ Pure words. The fate of such a page is `failed:plugin` (spec, section 4).
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Final
 
 from pipeline.errors import PluginLoadError, Problem, WorkersError
@@ -15,6 +17,8 @@ from pipeline.workers.notes import Told
 
 TIME, MEMORY, GARBLED, CLOSED = "killed: time", "killed: memory", "garbled its channel", "closed its channel"
 _LINE: Final = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+_FRAMEWORK: Final = str(Path(__file__).resolve().parents[1]) + os.sep  # bundled plugins lie elsewhere
+_LIBRARY: Final = str(Path(os.__file__).parent) + os.sep  # below which installed packages lie, too
 _SIZES: Final = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
@@ -36,9 +40,18 @@ def page_fault(how: str, raised: str, told: Told, *, page_time: float, page_memo
 
 
 def failing_line(trace: str) -> str:
-    """`file:line` of where a stack that `faulthandler` wrote ends; "" if there is none."""
-    line = _LINE.search(trace)
-    return f"{line[1]}:{line[2]}" if line else ""
+    """`file:line` of where a stack that `faulthandler` wrote ends in the plugin; "" if there is none.
+
+    The plugin's file is the one that the framework called, and of it the innermost line counts: what that calls in turn
+    (an item's constructor, the standard library, C code) was asked to do it. Without a plugin it is the innermost line.
+    """
+    calls = _LINE.findall(trace)  # the innermost first
+    file = next((file for file, _ in reversed(calls) if _may_be_a_plugins(file)), None)
+    return next((f"{name}:{line}" for name, line in calls if file in (None, name)), "")
+
+
+def _may_be_a_plugins(file: str) -> bool:
+    return not file.startswith((_FRAMEWORK, "<")) and (not file.startswith(_LIBRARY) or "-packages" in file)
 
 
 def start_error(how: str, failed: Failed | None) -> WorkersError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.errors import PluginError
 from pipeline.model import Fault, PackedPage
 from pipeline.runner.books import Books
 from pipeline.runner.budget import FEW, Budget
@@ -27,4 +28,13 @@ def test_what_nobody_can_be_charged_with_is_told_without_a_name() -> None:
         assert Budget(books, 0.1).charge(failed("", told), "u") is None
     assert books.faults == {}, "the report has no plugin without a name"
     error = Budget(books, 0.1, strict=True).charge(failed("", told), "u")
+    assert str(error) == told
+
+
+def test_requests_that_were_not_sent_are_no_pages() -> None:
+    books = Books(requests=1, parsed=1)
+    budget = Budget(books, 0.1)
+    for _ in range(FEW):
+        error = budget.charge_request(PluginError("pl", "prepare_request", "no"))
+    told = "plugin pl, hook prepare_request: failed on 10 requests, 1 was sent, the last time: no"
     assert str(error) == told
