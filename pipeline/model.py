@@ -237,6 +237,7 @@ class Fault(msgspec.Struct):
     message: str
     traceback: str = ""
     fate: str = "failed:plugin"  # the page's, where the fault costs the page
+    deadly: bool = False  # it ended the process, or that had to be ended
 
     def __str__(self) -> str:
         return f"{self.plugin}.{self.hook}: {self.message}" if self.plugin else self.message

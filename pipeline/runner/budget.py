@@ -26,14 +26,16 @@ class Limits(NamedTuple):
     time: float | None = None
     bytes: int | None = None
     plugin_errors: float = 1.0  # share of pages on which one plugin may fail
+    bundled: frozenset[str] = frozenset()  # plugins that are not the user's
 
 
 class Budget:
-    """`share` of pages on which one plugin may fail; with `strict` the first error is one too many."""
+    """Of `limits` the share of pages on which one plugin may fail; with `strict` the first error is one too many."""
 
-    def __init__(self, books: Books, share: float, *, strict: bool = False) -> None:
+    def __init__(self, books: Books, limits: Limits, *, strict: bool = False) -> None:
         self._books = books
-        self._share = share
+        self._share = limits.plugin_errors
+        self._bundled = limits.bundled
         self._strict = strict
 
     @property
@@ -63,17 +65,19 @@ class Budget:
                 books.charge(fault.plugin, f"{fault.hook}: {fault.message}")
             log.warning("%s", PluginError(fault.plugin, fault.hook, fault.message))
         last = {fault.plugin: fault for fault in reversed(faults)}
-        for plugin in last:
-            add(books.faulty, plugin, 1)
+        for plugin, fault in last.items():
+            # Markup that takes too long, or too much memory, in our own parsers is the page's doing.
+            if not (fault.deadly and plugin in self._bundled):
+                add(books.faulty, plugin, 1)
         return next((self._error(last[plugin], of) for plugin in last if self._is_used_up(plugin)), None)
 
     def _is_used_up(self, plugin: str) -> bool:
         if self._strict:
             return True
-        failed = self._books.faulty[plugin]
+        failed = self._books.faulty.get(plugin, 0)
         return plugin != "" and failed >= FEW and failed > self._share * self._books.parsed
 
     def _error(self, fault: Fault, of: str) -> PluginError:
-        failed = self._books.faulty[fault.plugin]
+        failed = self._books.faulty.get(fault.plugin, 0)
         why = fault.message if self._strict else f"failed on {failed} {of}, the last time: {fault.message}"
         return PluginError(fault.plugin, fault.hook, why)

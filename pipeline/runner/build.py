@@ -230,7 +230,7 @@ def make_engine(job: Job, writer: Writer, number: int, books: Books) -> Engine:
         revisits=make_revisits(job, writer, recorder, number, made_by, vault),
         prepare=job.host.prepare_request,
         retry=retry,
-        limits=limits(config, options),
+        limits=limits(config, options, job.host.bundled),
         strict=options.strict,
         random=random,
         own=make_fetchers(job.loaded, job.host, job.network.loop, workers=options.workers),
@@ -361,13 +361,14 @@ def make_frontier(config: Config, scope: Scope, traps: Traps, published: Publish
 # --- publishing ------------------------------------------------------------------------------------------------------
 
 
-def limits(config: Config, options: Options) -> Limits:
-    """`limits:`, narrowed by the command line."""
+def limits(config: Config, options: Options, bundled: frozenset[str]) -> Limits:
+    """`limits:`, narrowed by the command line. `bundled`: plugins that come with the framework."""
     return Limits(
         pages=min(filter(None, (config.limits.pages, options.limit)), default=None),
         time=min(filter(None, (config.limits.time, options.time_limit)), default=None),
         bytes=config.limits.bytes,
         plugin_errors=config.limits.plugin_errors,
+        bundled=bundled,
     )
 
 

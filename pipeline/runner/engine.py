@@ -104,7 +104,7 @@ class Engine:
         self._prepare = prepare
         self._retry = retry
         self._limits = limits
-        self._budget = Budget(self.books, limits.plugin_errors, strict=strict)
+        self._budget = Budget(self.books, limits, strict=strict)
         self._random = random or Random()
         self._fetching: dict[int, Flight] = {}  # by the id of the request in flight
         self._wake: Timer | None = None

@@ -315,6 +315,11 @@ class Host:
         found = (place for place in self._owners.values() if place.section == section and _has_any(place, hooks))
         return list({id(place): place.use for place in found if place.name != FIELDS}.values())
 
+    @property
+    def bundled(self) -> frozenset[str]:
+        """Names of plugins that come with the framework."""
+        return frozenset(place.name for place in self._owners.values() if place.source.is_bundled)
+
     # --- what there is -----------------------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, list[dict[str, Any]]]:

@@ -36,7 +36,7 @@ def page_fault(how: str, raised: str, told: Told, *, page_time: float, page_memo
     if how in (GARBLED, CLOSED):  # found out when the plugin that did it may have been left already
         return Fault("", "", f"{words}, twice")
     line = failing_line(told.trace)
-    return Fault(told.plugin, told.hook, f"{words}, twice{f' ({line})' if line else ''}", told.trace)
+    return Fault(told.plugin, told.hook, f"{words}, twice{f' ({line})' if line else ''}", told.trace, deadly=True)
 
 
 def failing_line(trace: str) -> str:

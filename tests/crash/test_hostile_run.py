@@ -185,3 +185,17 @@ def test_what_goes_wrong_behind_a_hook_uses_up_the_budget_of_its_plugin(
     assert "plugin spoiler, hook parse: failed on 10 of " in done.stderr
     assert says in done.stderr and "plugin ," not in done.stderr
     assert list(json.loads((tmp_path / "report.json").read_text())["plugins"]) == ["fields", "spoiler"]
+
+
+def test_markup_that_kills_our_own_parsers_is_no_plugins_fault(site: Site, tmp_path: Path, hookline: Any) -> None:
+    fill(site, [f"p{number}" for number in range(12)])
+    heavy = "<h1 " + " ".join(f"a{number}=1" for number in range(100_000)) + ">x</h1>"
+    for number in range(11):
+        site.page(f"/p{number}", heavy)
+    text = CONFIG.format(url=site.url, plugin="", workers=2, limits="").replace("2s", "500ms")
+    (tmp_path / "crash.yaml").write_text(text.replace("[row, page]", "[row]"))
+    done = hookline("run", "crash.yaml", "--report", "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["fates"] == {"failed:plugin": 11, "fetched": 2}, report
+    assert sum(report["plugins"]["fields"]["errors"].values()) == 11
+    assert done.returncode == 1, "the check on pages that failed"
