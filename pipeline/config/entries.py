@@ -36,6 +36,7 @@ class StageEntry(Model):
     extra_words: ClassVar[tuple[str, ...]] = ()
 
     short_form: ClassVar[str] = "name"
+    wanted: ClassVar[str] = "the name of a component, perhaps with options"
 
     name: Some = setting(..., "Name of the component, or path of a Python file.")
     options: Any = setting(None, "Options of the component.", repr=False)
@@ -108,6 +109,7 @@ class SeedEntry(Model):
     """Where a crawl starts: a URL, or a component that brings URLs (file, sitemap, feed or a plugin's)."""
 
     short_form: ClassVar[str] = "url"
+    wanted: ClassVar[str] = "a url, or one component such as file, sitemap or feed"
 
     url: Url | None = setting(None, "The URL.")
     page: Name | None = setting(None, "Page rule of the pages; else the first whose match fits.")

@@ -96,7 +96,7 @@ def load(
         rest = _rest(file, result, [problem.mark for problem in problems])
         told = [_clean(problem) for problem in sorted(problems, key=_place)]
         raise WrongConfigError(told, rest, Renumbering(result, rest.tree) if rest else None)
-    notes = [*without_effect(result), *carried_notes(data, place), *out_of_scope(data, place)]
+    notes = [*without_effect(result), *carried_notes(data, place), *out_of_scope(data, place), *messages.unread(result)]
     return Loaded(config, file, result, sorted(notes, key=_place))
 
 

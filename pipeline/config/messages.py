@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.config.nodes import KeyPath, Mapping, Node, Scalar, key_text, resolve
+from pipeline.config.nodes import KeyPath, Mapping, Node, Scalar, key_text, resolve, walk
 from pipeline.config.places import found_text, is_secret, locate, steps
 from pipeline.config.values import Model, choice, keys_of
 from pipeline.errors import Problem
@@ -38,6 +38,7 @@ _EXPECTED = {
 }
 _YES_NO = {**dict.fromkeys(("yes", "on", "y"), "true"), **dict.fromkeys(("no", "off", "n"), "false")}
 _NEAR_ENOUGH = 0.8
+_LONGEST = 60  # characters of a comment that are shown
 
 
 def problems(error: ValidationError, tree: Mapping, root: type[Model]) -> list[Problem]:
@@ -71,9 +72,35 @@ def _problem(detail: Any, tree: Mapping, root: type[Model]) -> Problem | None:
 def _said(detail: Any, tree: Mapping, path: KeyPath, node: Node) -> Problem:
     what, hint = _expectation(detail, node)
     secret = is_secret(path, node)
+    hint = hint or comment_hint(node)
     named = hint.startswith("found ")  # the validator knows better what is wrong with a mapping
     message = f"expected {what}, {hint}" if named and not secret else f"expected {what}, found {found_text(path, node)}"
     return Problem(locate(tree, path), key_text(path), message, "" if named or secret else hint)
+
+
+def comment_hint(node: Node) -> str:
+    """What to do where a value begins with `#` and so is none: this one, or one of a mapping that lacks something."""
+    if isinstance(node, Mapping):
+        own = (comment_hint(entry.node) for entry in node.entries.values() if isinstance(entry.node, Scalar))
+        return next(filter(None, own), "")
+    if not isinstance(node, Scalar) or not node.comment:
+        return ""
+    text = node.comment.rstrip()
+    quoted = f"{text[:_LONGEST]}..." if len(text) > _LONGEST else text
+    return f"in YAML a '#' begins a comment; put it in quotes: {_in_quotes(quoted)}"
+
+
+def unread(tree: Mapping) -> Iterator[Problem]:
+    """A note for each key that counts as not given though something stands there which looks like a value."""
+    for path, node in walk(tree):
+        hint = comment_hint(node) if isinstance(node, Scalar) and not is_secret(path, node) else ""
+        if hint:
+            yield Problem(locate(tree, path), key_text(path), "has no value", hint)
+
+
+def _in_quotes(text: str) -> str:
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _expectation(detail: Any, node: Node) -> tuple[str, str]:

@@ -93,6 +93,7 @@ class FieldRule(Model):
     """One value of an item: where it comes from (exactly one source) and what is made of it."""
 
     short_form: ClassVar[str] = "css"
+    wanted: ClassVar[str] = "a CSS selector, or a mapping such as {xpath: ...}"
 
     css: Some | None = setting(None, "CSS selector; may end in ::text, ::attr(NAME) or ::html.")
     xpath: Some | None = setting(None, "XPath 1.0 expression.")
@@ -213,6 +214,7 @@ class FollowRule(Model):
     """Links that are followed from a page."""
 
     short_form: ClassVar[str] = "css"
+    wanted: ClassVar[str] = "a CSS selector of links, or a mapping such as {xpath: ...}"
 
     css: Some | None = setting(None, "CSS selector of the links; their href or src, or what ::attr(NAME) names.")
     xpath: Some | None = setting(None, "XPath 1.0 of the links.")

@@ -34,14 +34,18 @@ class Model(BaseModel):
     """Base of all models. Nothing at all counts as a mapping without keys, and a key without value as not given.
 
     `short_form` names the key that a lone value stands for: `seeds: [https://...]` is `seeds: [{url: https://...}]`.
+    Where `wanted` says what should stand there, nothing at all is a mistake.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True)
     short_form: ClassVar[str] = ""
+    wanted: ClassVar[str] = ""
 
     @model_validator(mode="before")
     @classmethod
     def _long_form(cls, data: Any) -> Any:
+        if data is None and cls.wanted:
+            raise expected(cls.wanted)
         if data is None:
             return {}
         if isinstance(data, dict):

@@ -9,6 +9,7 @@ kept, because people use them; keys of the mapping itself win.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -20,6 +21,9 @@ from pipeline.errors import ConfigError, Mark, Problem
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
 MAX_NODES = 50_000
+
+_LINES = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what YAML takes for the end of one
+_COMMENT = re.compile(r"[ \t]*(#[^\s#].*)")
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -42,8 +46,10 @@ class _Frame:
 class _Builder:
     """Builds the tree from events; `problems` collects what does not hinder reading on."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self.text = text
+        self.lines: list[str] = []
         self.problems: list[Problem] = []
         self.stack: list[_Frame] = []
         self.anchors: dict[str, Node] = {}
@@ -88,12 +94,19 @@ class _Builder:
             self.alias(event)
         elif isinstance(event, yaml.ScalarEvent):
             plain = event.style in (None, "") and getattr(event, "tag", None) is None
-            node = Scalar(event.value, self.mark(event), plain=plain, lead=_lead(event))
+            comment = self.comment(event) if plain and not event.value else ""
+            node = Scalar(event.value, self.mark(event), plain=plain, lead=_lead(event), comment=comment)
             self.counted(node.mark, 1)
             self.name(event.anchor, node)
             self.place(node)
         else:
             self.open(event)
+
+    def comment(self, event: Any) -> str:
+        """What stands behind a key or dash without a value, if it looks more like a value than like a remark."""
+        self.lines = self.lines or _LINES.split(self.text)
+        found = _COMMENT.match(self.lines[event.start_mark.line], event.start_mark.column)
+        return found[1] if found else ""
 
     def open(self, event: Any) -> None:
         make = Mapping if isinstance(event, yaml.MappingStartEvent) else Sequence
@@ -202,7 +215,7 @@ def read_tree(text: str, file: str) -> tuple[Node | None, list[Problem]]:
 
     Raises ConfigError for all else.
     """
-    builder = _Builder(file)
+    builder = _Builder(file, text)
     try:
         root = builder.build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:

@@ -111,6 +111,13 @@ def test_the_example_with_every_key_loads_and_says_what_has_no_effect() -> None:
     json.dumps(config.rules())
 
 
+def test_a_value_that_is_a_comment_is_noted() -> None:
+    loaded = read("scope:\n  deny: #basket\n  allow: # none yet\nfetch: {auth:\n #a\n }\n")
+    assert [(note.key, note.message, note.hint) for note in loaded.notes] == [
+        ("scope.deny", "has no value", "in YAML a '#' begins a comment; put it in quotes: '#basket'")
+    ]
+
+
 def test_every_line_of_the_table_of_keys_without_effect_is_in_the_example() -> None:
     noted = {note.key for note in load(EVERY, environ=ENVIRON).notes}
     loose = {line.rpartition(".")[2].partition("=")[0] for line in WITHOUT_EFFECT}

@@ -377,8 +377,39 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        ITEMS
+        + "      - fields:\n          title: #main h1\n          two:\n          three: # later\n          four: {first_of: [a, ~]}\n",
+        [
+            "x.yaml:7:11: pages.p.items.0.fields.title: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing; in YAML a '#' begins a comment; put it in quotes: '#main h1'",
+            "x.yaml:8:11: pages.p.items.0.fields.two: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing",
+            "x.yaml:9:11: pages.p.items.0.fields.three: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing",
+            "x.yaml:10:32: pages.p.items.0.fields.four.first_of.1: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing",
+        ],
+    ),
+    (
+        ITEMS + "      - fields:\n          t:\n            css: #it's\n",
+        [
+            "x.yaml:7:11: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, microdata, opengraph, meta, value, carry, url, first_of, join or fields, found a mapping; in YAML a '#' begins a comment; put it in quotes: '#it''s'"
+        ],
+    ),
+    (
+        RULE + "pages:\n  p:\n    follow:\n      -\n      - #next\n",
+        [
+            "x.yaml:6:8: pages.p.follow.0: expected a CSS selector of links, or a mapping such as {xpath: ...}, found nothing",
+            "x.yaml:7:8: pages.p.follow.1: expected a CSS selector of links, or a mapping such as {xpath: ...}, found nothing; in YAML a '#' begins a comment; put it in quotes: '#next'",
+        ],
+    ),
+    (
         RULE + "pages:\n  p:\n    follow: a.next\n",
         ["x.yaml:5:13: pages.p.follow: expected a list, found 'a.next'; write it as a list: [...]"],
+    ),
+    (
+        BASE + "store:\n  -\n",
+        ["x.yaml:6:4: store.0: expected the name of a component, perhaps with options, found nothing"],
+    ),
+    (
+        "name: x\nseeds:\n  -\npages: {p: {}}\n",
+        ["x.yaml:3:4: seeds.0: expected a url, or one component such as file, sitemap or feed, found nothing"],
     ),
     (BASE + "store: [{jsonl: a, csv: b}]\n", ["x.yaml:5:9: store.0: expected one component name, found jsonl and csv"]),
     (
