@@ -15,6 +15,12 @@ def advice(fetch: FetchConfig, foreign_hosts: Iterable[str], locate: Locate) -> 
     return [*_contact(fetch, list(foreign_hosts), locate), *_proxy(fetch, locate), *_tls(fetch, locate)]
 
 
+def lack_of_seeds(locate: Locate) -> Problem:
+    """What to say of a config that has no seeds, and no plugin that may bring any."""
+    hint = "list URLs, or components such as file, sitemap or feed, under 'seeds'"
+    return Problem(locate(("seeds",)), "seeds", "expected at least one seed to begin with, found none", hint)
+
+
 def _contact(fetch: FetchConfig, hosts: list[str], locate: Locate) -> Iterable[Problem]:
     agent = fetch.user_agent or ""
     if hosts and not any(sign in agent for sign in ("://", "@")):

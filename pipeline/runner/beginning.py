@@ -17,6 +17,7 @@ import pipeline
 from pipeline.crawl.hosts import MAX_PRIORITY
 from pipeline.errors import ConfigError, NothingToDoError, PluginError
 from pipeline.model import Request
+from pipeline.runner.advice import lack_of_seeds
 from pipeline.runner.books import Books
 from pipeline.runner.build import Job, make_engine, secret_headers
 from pipeline.runner.engine import Engine
@@ -93,7 +94,9 @@ def run_start(job: Job) -> None:
 
 
 def begin(job: Job, writer: Writer) -> Begun:
-    """A new run. Raises ConfigError for wrong seeds; then there is none."""
+    """A new run. Raises ConfigError for wrong seeds, and where there can be none; then there is no run."""
+    if not job.seeds and not job.host.brings_seeds:
+        raise ConfigError([lack_of_seeds(job.loaded.locate)])
     run, options = job.run, job.options
     last = writer.call(runs.last)
     writer.call(deferred.put_aside)

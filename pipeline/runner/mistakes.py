@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from pipeline.config import Loaded, WrongConfigError
 from pipeline.errors import ConfigError, Mark, Problem
 from pipeline.model import Request
+from pipeline.runner.advice import lack_of_seeds
 from pipeline.runner.build import new_run, own_seeds
 from pipeline.runner.fetching import network_for
 from pipeline.runner.plugging import load_host
@@ -31,6 +32,8 @@ def examine(loaded: Loaded, *, whole: bool = True) -> Examined:
     seeds = _tried(lambda: own_seeds(loaded), problems)
     _tried(lambda: network_for(loaded).close(), problems)
     host = _tried(lambda: load_host(loaded, new_run(loaded.config.name), whole=whole), problems)
+    if whole and seeds == [] and host is not None and not host.brings_seeds:
+        problems.append(lack_of_seeds(loaded.locate))
     problems += unfit_tests(loaded)
     return Examined(seeds, host, problems)
 

@@ -202,7 +202,7 @@ class Session(msgspec.Struct):
         if engine.stopped is not None:
             codes.append(3)
         elif not codes and not self.home.writer.call(requests.seeds_reached):
-            summary.errors.append("every seed failed, was gone, blocked or refused")
+            summary.errors.append(summary.unreached)
             codes.append(4)
             self.status = "failed"
         if summary.imbalance():

@@ -157,6 +157,13 @@ class Summary(msgspec.Struct):
         """Whether nothing failed, was deferred or cut: what the run did not meet is not there any more."""
         return not self.sources.incomplete and not any(map(_is_unclean, (*self.fates, *self.sources.fates)))
 
+    @property
+    def unreached(self) -> str:
+        """Why nothing that the run began with was there."""
+        if not self.discovered and not self.sources.new:
+            return "no page was asked for: no seed stands in the config, and its plugins and seed files gave none"
+        return "every seed failed, was gone, blocked or refused"
+
     def imbalance(self) -> list[str]:
         """What does not add up (spec, section 3, "The books must balance"); empty when all is well."""
         items, wrong = self.items, []

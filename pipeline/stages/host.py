@@ -178,6 +178,11 @@ class Host:
                 except BaseException as error:
                     raise PluginError(step.plugin, step.hook, step.charge(error).message) from error
 
+    @property
+    def brings_seeds(self) -> bool:
+        """Whether a plugin may give start requests; which, only a run can tell."""
+        return bool(self._steps["seeds"])
+
     def problem_of(self, error: PluginError) -> Problem:
         """What a plugin did wrong before there was a run, at the place in the config that names it."""
         steps = [step for step in self._steps[error.hook] if step.plugin == error.plugin]

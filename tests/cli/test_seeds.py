@@ -348,3 +348,32 @@ def test_pages_that_ask_not_to_be_followed_or_kept(shop: Shop, workers: str) -> 
     assert lines == [{"title": "a", "_noindex": True}, {"title": "b", "_noindex": False}]
     report = shop.run(overrides={"workers": workers, "fetch.robots.obey": "false"})
     assert report["fates"] == {"fetched": 3, "gone": 2} and (report["nofollow"], report["noindex"]) == (0, 0)
+
+
+# --- no seeds --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["seeds: []\n", "seeds:\n", ""])
+def test_a_config_that_nothing_brings_seeds_for_is_refused(text: str, inside: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f"name: x\n{text}pages: {{p: {{}}}}\n")
+    place = f"x.yaml:{2 if text else 1}:{8 if '[' in text else 1}"
+    mistake = f"{place}: seeds: expected at least one seed to begin with, found none; list URLs, or components"
+    for command in ("check", "run"):
+        done = inside(command, "x.yaml")
+        assert done.returncode == 2 and mistake in done.stderr, done.stderr
+    assert not (tmp_path / ".hookline").exists()
+    assert inside("run", "x.yaml", "--set", "seeds=['http://127.0.0.1:9/']").returncode == 4
+
+
+def test_only_the_run_knows_what_plugins_bring(inside: Any, shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text("# none today\n")
+    shop.config("{{file: urls.txt}}")
+    assert inside("check", "shop.yaml").returncode == 0
+    done = inside("run", "shop.yaml")
+    assert done.returncode == 4
+    assert (
+        "no page was asked for: no seed stands in the config, and its plugins and seed files gave none" in done.stderr
+    )
+    shop.config("{{sitemap: '{url}/missing.xml'}}")
+    done = inside("run", "shop.yaml")
+    assert done.returncode == 4 and "every seed failed, was gone, blocked or refused" in done.stderr
