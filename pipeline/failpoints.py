@@ -11,7 +11,6 @@ not. A child process is armed if its environment has the variable.
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
 import signal
@@ -21,6 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from pipeline import ending
 
 VARIABLE: Final = "HOOKLINE_FAILPOINT"
 
@@ -166,7 +167,7 @@ def arm(environ: Mapping[str, str]) -> Callable[[str], None]:
         return _nothing
     points = Failpoints(text)
     points.wrap()
-    atexit.register(points.save)
+    ending.register(points.save)
     return points.hit
 
 

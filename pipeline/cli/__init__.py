@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pipeline import __version__, collector, remarks
+from pipeline import __version__, collector, interrupts, remarks
 from pipeline.cli import faults
 
 COMMANDS = {
@@ -50,6 +50,8 @@ class Hookline(click.Group):
             return None
         module, _, name = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
+        if not getattr(command.callback, "keeps_signals", False):
+            interrupts.give_back()
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

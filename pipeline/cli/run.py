@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pipeline import interrupts
 from pipeline.cli.configs import read_all
 from pipeline.cli.overrides import parse_overrides, set_option
 from pipeline.cli.running import Runner, run_flags
@@ -67,16 +68,18 @@ def _place(trace: str | None) -> str | None:
 
 def _run_all(runner: Runner, files: Sequence[Path], found: Sequence[Loaded | ConfigError]) -> int:
     """One after another, whatever becomes of each; only a signal is meant for the whole command."""
-    codes = []
+    codes: list[int] = []
     for number, (file, each) in enumerate(zip(files, found, strict=True), 1):
-        ending = runner.run(file, each)
+        ending = runner.run(file, each, codes)
         codes.append(ending.code)
+        if not (ending.by_signal or interrupts.came()):
+            continue
         left = [one for one in found[number:] if isinstance(one, Loaded)]
-        if ending.by_signal and left:
+        if left:
             names = ", ".join(one.config.name for one in left[:5]) + (" ..." if len(left) > 5 else "")
             runner.voice.tell(f"stopped by a signal; not started: {names}")
-        if ending.by_signal:
-            break
+            codes.append(interrupts.STOPPED)
+        break
     return worst(codes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import msgspec
 
-from pipeline import collector
+from pipeline import collector, interrupts
 from pipeline.cli import faults, terminal
 from pipeline.cli.output import print_items, written_as_they_come
 from pipeline.cli.overrides import Command
@@ -63,7 +63,8 @@ class Ending(NamedTuple):
 
 
 def run_flags(command: Command) -> Command:
-    """The flags of both commands."""
+    """The flags of both commands, which keep the signals until a run takes them."""
+    command.keeps_signals = True  # type: ignore[attr-defined]
     for flag in reversed(FLAGS):
         command = flag(command)
     return command
@@ -96,8 +97,12 @@ class Runner(msgspec.Struct):
         voice = (JsonVoice if flags["log_format"] == "json" else Voice)(verbose=flags["verbose"], quiet=flags["quiet"])
         return cls(options, voice, output == "-", flags["metrics"])
 
-    def run(self, file: Path, found: Loaded | ConfigError) -> Ending:
-        """Run one config. Whatever goes wrong is told and is an exit code: others may follow."""
+    def run(self, file: Path, found: Loaded | ConfigError, codes: Sequence[int] = ()) -> Ending:
+        """Run one config. Whatever goes wrong is told and is an exit code: others may follow.
+
+        `codes` are those of the runs before, which count if a signal ends the command now.
+        """
+        interrupts.starting(file.stem, worst([*codes, interrupts.STOPPED]))
         self.voice.about(found.config.name if isinstance(found, Loaded) else file.stem)
         try:
             if isinstance(found, ConfigError):

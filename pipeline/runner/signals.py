@@ -12,10 +12,9 @@ from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from pipeline import interrupts
 from pipeline.fetch.loop import Loop
 from pipeline.runner.engine import Engine
-
-WANTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Forced(KeyboardInterrupt):
@@ -26,7 +25,7 @@ class Forced(KeyboardInterrupt):
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
-        self.exit_code = 130 if signum == signal.SIGINT else 143
+        self.exit_code = interrupts.forced(signum)
 
 
 class Signals:
@@ -40,8 +39,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for signum in WANTED:
+            for signum in interrupts.WANTED:
                 self._before[signum] = signal.signal(signum, self._on_signal)
+            interrupts.under_way()
         return self
 
     def __exit__(

@@ -11,7 +11,6 @@ committed. Without a thread (`threaded=False`) the same steps are made at once b
 
 from __future__ import annotations
 
-import atexit
 import sqlite3
 import threading
 from collections import deque
@@ -21,6 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
 
+from pipeline import ending
 from pipeline.errors import StateError
 from pipeline.failpoints import hit
 from pipeline.state.database import BUSY_SECONDS, close, connect, plain
@@ -72,13 +72,13 @@ class Writer:
         self.note = self._db.note
         self._thread: threading.Thread | None = None
         if threaded:
-            # A daemon, and ended by atexit: an ordinary thread would be waited for before atexit gets to tell it.
+            # A daemon, and told at the end: an ordinary thread would be waited for before anybody gets to tell it.
             self._thread = threading.Thread(target=self._serve, name="state writer", daemon=True)
-            atexit.register(self._end)
+            ending.register(self._end)
             try:
                 self._thread.start()
             except BaseException:
-                atexit.unregister(self._end)
+                ending.unregister(self._end)
                 self._thread = None
                 close(self._db)
                 raise
@@ -175,7 +175,7 @@ class Writer:
             self._jobs.put(None)  # before the flag: two of them do no harm, none would make `join` wait for ever
             self._closed = True
             self._thread.join()
-            atexit.unregister(self._end)
+            ending.unregister(self._end)
         elif not self._closed:
             self._closed = True
             self._finish()
