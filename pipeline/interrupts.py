@@ -55,6 +55,11 @@ def under_way() -> None:
     _Now.under_way = True
 
 
+def is_under_way() -> bool:
+    """Whether a run has begun since the last `starting`."""
+    return _Now.under_way
+
+
 def came() -> bool:
     """Whether there was a signal that waits to be heard of."""
     return _Now.came is not None

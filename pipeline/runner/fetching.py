@@ -20,7 +20,7 @@ from pipeline.crawl.breaker import HostRules, OutageRules
 from pipeline.crawl.cookies import CookieJar
 from pipeline.crawl.frontier import Frontier, Politeness
 from pipeline.errors import ConfigError, Problem
-from pipeline.fetch.descriptors import DescriptorLimitError, raise_limit, room_for
+from pipeline.fetch.descriptors import RESERVE, DescriptorLimitError, open_descriptors, raise_limit, room_for
 from pipeline.fetch.fetcher import Fetcher, Timeouts
 from pipeline.fetch.loop import Loop
 from pipeline.fetch.resolver import CachedResolver
@@ -117,6 +117,11 @@ def descriptors_for(loaded: Loaded) -> int:
     try:
         return room_for(fetch.concurrency, fetch.selector)
     except DescriptorLimitError as error:
+        used, limit = open_descriptors() + RESERVE, raise_limit()
+        if limit <= used:  # not even for one connection
+            message = f"the limit of open files is {limit}, which is too low: it must be at least {used + 1}"
+            message += f", or {used + fetch.concurrency} for fetch.concurrency {fetch.concurrency}"
+            raise ConfigError([Problem(None, "", message, "raise it (ulimit -n, LimitNOFILE= in a unit)")]) from error
         mark = loaded.locate(("fetch", error.key))
         raise ConfigError([Problem(mark, f"fetch.{error.key}", str(error), error.hint)]) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,42 @@ def test_the_command_ends_when_its_work_is_done(left: str, config: Any, tmp_path
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "x.jsonl").exists()
     assert (tmp_path / "ended").exists() == ("ended" in left)
+
+
+# --- limits of the system --------------------------------------------------------------------------------------------
+
+
+def test_a_limit_of_open_files_that_fits_nothing_is_named(config: Any, tmp_path: Path) -> None:
+    config()
+    shell = f'ulimit -n 34; exec "{sys.executable}" -P -m pipeline run x.yaml'
+    done = subprocess.run(["/bin/sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    told = re.search(
+        r"limit of open files is 34, .* at least (\d+), or (\d+) for fetch.concurrency 64; raise it \(ulimit",
+        done.stderr,
+    )
+    assert told and 34 < int(told[1]) == int(told[2]) - 63, done.stderr
+
+
+@pytest.mark.parametrize(
+    "refusing",
+    ["threading._start_new_thread = refuse", "import subprocess; subprocess._fork_exec = refuse_process"],
+)
+def test_no_more_threads_or_processes_is_no_bug_of_ours(refusing: str, config: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text(
+        "import errno, os, threading\nfrom pipeline import hookimpl\n\n@hookimpl\ndef parse(page): pass\n\n"
+        'def refuse(*given): raise RuntimeError("can\'t start new thread")\n'
+        "def refuse_process(*given): raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        f"{refusing}\n"
+    )
+    config(more="plugins: [./p.py]\nlimits: {page_time: 5s}")
+    workers = "0" if "thread" in refusing else "1"
+    done = subprocess.run(
+        [*COMMAND, "run", "x.yaml", "--workers", workers], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (2, 3) and "Traceback" not in done.stderr
+    assert "the system gives no more threads or processes: raise their limit (ulimit -u" in done.stderr
+    assert not (tmp_path / "x.jsonl").exists()
 
 
 # --- told to stop before there is a run ------------------------------------------------------------------------------
