@@ -38,7 +38,6 @@ _EXPECTED = {
 }
 _YES_NO = {**dict.fromkeys(("yes", "on", "y"), "true"), **dict.fromkeys(("no", "off", "n"), "false")}
 _NEAR_ENOUGH = 0.8
-_LONGEST = 60  # characters of a comment that are shown
 
 
 def problems(error: ValidationError, tree: Mapping, root: type[Model]) -> list[Problem]:
@@ -83,11 +82,9 @@ def comment_hint(node: Node) -> str:
     if isinstance(node, Mapping):
         own = (comment_hint(entry.node) for entry in node.entries.values() if isinstance(entry.node, Scalar))
         return next(filter(None, own), "")
-    if not isinstance(node, Scalar) or not node.comment:
+    if not isinstance(node, Scalar) or not node.commented:
         return ""
-    text = node.comment.rstrip()
-    quoted = f"{text[:_LONGEST]}..." if len(text) > _LONGEST else text
-    return f"in YAML a '#' begins a comment; put it in quotes: {_in_quotes(quoted)}"
+    return "in YAML a '#' begins a comment; put the value in quotes"
 
 
 def unread(tree: Mapping) -> Iterator[Problem]:
@@ -96,11 +93,6 @@ def unread(tree: Mapping) -> Iterator[Problem]:
         hint = comment_hint(node) if isinstance(node, Scalar) and not is_secret(path, node) else ""
         if hint:
             yield Problem(locate(tree, path), key_text(path), "has no value", hint)
-
-
-def _in_quotes(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"
 
 
 def _expectation(detail: Any, node: Node) -> tuple[str, str]:

@@ -71,11 +71,11 @@ class Scalar:
     """A leaf: `text` is its spelling, `value` its meaning. `secret` ones are never shown, `broken` ones not judged.
 
     Its characters stand in the file one after another, the first `lead` columns behind `mark`; None where they do not
-    (several lines, escapes, values from elsewhere). `comment` is what stands in the place of a value that is missing
-    and may have been meant as one: text that begins with `#`, which YAML does not read.
+    (several lines, escapes, values from elsewhere). `commented`: there is no value, but a comment that may have been
+    meant as one, since its `#` is followed by text at once.
     """
 
-    __slots__ = ("broken", "comment", "lead", "mark", "plain", "secret", "text", "value")
+    __slots__ = ("broken", "commented", "lead", "mark", "plain", "secret", "text", "value")
     height = 1
     size = 1
 
@@ -88,7 +88,7 @@ class Scalar:
         secret: bool = False,
         broken: bool = False,
         lead: int | None = None,
-        comment: str = "",
+        commented: bool = False,
     ) -> None:
         self.text = text
         self.mark = mark
@@ -96,7 +96,7 @@ class Scalar:
         self.secret = secret
         self.broken = broken
         self.lead = lead
-        self.comment = comment
+        self.commented = commented
         self.value: Any = resolve(text) if plain else text
 
     @property

@@ -16,14 +16,15 @@ from typing import Any, NoReturn
 import yaml
 
 from pipeline.config.nodes import Entry, Mapping, Node, Scalar, Sequence, key_text, kind
+from pipeline.config.syntax import line_of, lines_of, syntax_problem
 from pipeline.errors import ConfigError, Mark, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
 MAX_NODES = 50_000
 
-_LINES = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what YAML takes for the end of one
-_COMMENT = re.compile(r"[ \t]*(#[^\s#].*)")
+_ODD_INDENT = re.compile("(?:- *)?[\xa0\u2000-\u200b\u202f\u3000]+")
+_COMMENT = re.compile(r"[ \t]*#[^\s#]")
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -94,19 +95,18 @@ class _Builder:
             self.alias(event)
         elif isinstance(event, yaml.ScalarEvent):
             plain = event.style in (None, "") and getattr(event, "tag", None) is None
-            comment = self.comment(event) if plain and not event.value else ""
-            node = Scalar(event.value, self.mark(event), plain=plain, lead=_lead(event), comment=comment)
+            commented = plain and not event.value and self.commented(event)
+            node = Scalar(event.value, self.mark(event), plain=plain, lead=_lead(event), commented=commented)
             self.counted(node.mark, 1)
             self.name(event.anchor, node)
             self.place(node)
         else:
             self.open(event)
 
-    def comment(self, event: Any) -> str:
-        """What stands behind a key or dash without a value, if it looks more like a value than like a remark."""
-        self.lines = self.lines or _LINES.split(self.text)
-        found = _COMMENT.match(self.lines[event.start_mark.line], event.start_mark.column)
-        return found[1] if found else ""
+    def commented(self, event: Any) -> bool:
+        """Whether more than a remark stands behind a key or dash without a value."""
+        self.lines = self.lines or lines_of(self.text)
+        return _COMMENT.match(line_of(self.lines, event.start_mark.line), event.start_mark.column) is not None
 
     def open(self, event: Any) -> None:
         make = Mapping if isinstance(event, yaml.MappingStartEvent) else Sequence
@@ -134,7 +134,8 @@ class _Builder:
         inside = any(frame.anchor == event.anchor for frame in self.stack)
         node = None if inside else self.anchors.get(event.anchor)
         if node is None:
-            self.refuse(mark, f"alias *{event.anchor} " + ("stands inside itself" if inside else "has no anchor"))
+            hint = "" if inside else f"if it is text, put it in quotes: '*{event.anchor}'"
+            self.refuse(mark, f"alias *{event.anchor} " + ("stands inside itself" if inside else "has no anchor"), hint)
         self.counted(mark, node.size)
         if len(self.stack) + node.height > MAX_DEPTH:
             self.refuse(mark, f"expected at most {MAX_DEPTH} levels, found more behind alias *{event.anchor}")
@@ -169,6 +170,8 @@ class _Builder:
             self.refuse(
                 mark, f"expected text as a key, found {kind(node)}", "a value that starts with '{' needs quotes"
             )
+        if node.plain and _ODD_INDENT.match(node.text):
+            self.refuse(mark, "expected spaces as indent, found others (no-break ones, perhaps)", "type them anew")
         frame.key = node.text
         frame.key_mark = mark
         frame.merging = node.plain and node.text == "<<"
@@ -219,7 +222,7 @@ def read_tree(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     try:
         root = builder.build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([*builder.problems, _syntax(error, file)]) from None
+        raise ConfigError([*builder.problems, syntax_problem(error, text, file, _LOADER)]) from None
     except yaml.reader.ReaderError as error:
         raise ConfigError([_bad_character(error, text, file)]) from None
     return root, builder.problems
@@ -242,15 +245,6 @@ def _lead(event: Any) -> int | None:
         return None
     lead: int = ends.column - quotes - len(event.value) - begins.column
     return lead if lead == quotes or (event.anchor is not None and not quotes) else None
-
-
-def _syntax(error: yaml.MarkedYAMLError, file: str) -> Problem:
-    at = error.problem_mark or error.context_mark
-    mark = Mark(file, at.line + 1, at.column + 1) if at else Mark(file, 1, 1)
-    context = f" {error.context}" if error.context else ""
-    return Problem(
-        mark, "", f"this is not YAML:{context}: {error.problem}" if context else f"this is not YAML: {error.problem}"
-    )
 
 
 def _bad_character(error: Any, text: str, file: str) -> Problem:

@@ -114,7 +114,7 @@ def test_the_example_with_every_key_loads_and_says_what_has_no_effect() -> None:
 def test_a_value_that_is_a_comment_is_noted(read: Write) -> None:
     loaded = read("scope:\n  deny: #basket\n  allow: # none yet\nfetch: {auth:\n #a\n }\n")
     assert [(note.key, note.message, note.hint) for note in loaded.notes] == [
-        ("scope.deny", "has no value", "in YAML a '#' begins a comment; put it in quotes: '#basket'")
+        ("scope.deny", "has no value", "in YAML a '#' begins a comment; put the value in quotes")
     ]
 
 

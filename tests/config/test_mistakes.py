@@ -20,12 +20,70 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("name: [\n", ["x.yaml:2:1: this is not YAML: while parsing a flow node: did not find expected node content"]),
     (
         "name: x\n\tpages: {}\n",
+        ["x.yaml:2:1: expected spaces as indent, found a tab; YAML wants spaces only"],
+    ),
+    (BASE + "vars:\n\ta: b\n", ["x.yaml:6:1: expected spaces as indent, found a tab; YAML wants spaces only"]),
+    (BASE + "vars:\n  \ta: b\n", ["x.yaml:6:3: expected spaces as indent, found a tab; YAML wants spaces only"]),
+    (ITEMS + "      - fields: {t: @x}\n", ["x.yaml:6:21: text that begins with '@' must be in quotes; write '@...'"]),
+    (BASE + "vars: {a: `x}\n", ["x.yaml:5:11: text that begins with '`' must be in quotes; write '`...'"]),
+    (BASE + "vars:\n  a: %x\n", ["x.yaml:6:6: text that begins with '%' must be in quotes; write '%...'"]),
+    (BASE + "scope:\n  allow: [*.html]\n", ["x.yaml:6:11: text that begins with '*' must be in quotes; write '*...'"]),
+    (BASE + "scope:\n  allow:\n    - > b\n", ["x.yaml:7:7: text that begins with '>' must be in quotes; write '>...'"]),
+    (
+        BASE + 'vars:\n  a: "b\n  c: d\n',
+        ['x.yaml:6:6: expected a closing ", found the end of the file; the quote that is opened here is not closed'],
+    ),
+    (
+        BASE + "vars:\n  a: 'b\n  c: 'd'\n",
         [
-            "x.yaml:2:1: this is not YAML: while scanning a plain scalar: found a tab character that violates indentation"
+            "x.yaml:6:6: expected a closing ' in this line, found one in line 7 only; close the quote that is opened here"
+        ],
+    ),
+    (
+        BASE + "vars: {a: 'it's'}\n",
+        [
+            "x.yaml:5:15: expected nothing behind the closing ', found text; use quotes of the other kind around text with quotes in it"
+        ],
+    ),
+    (
+        BASE + 'vars: {a: "\\d+"}\n',
+        [
+            "x.yaml:5:12: expected an escape such as \\n, found \\d; in double quotes a backslash begins an escape; put regular expressions in single quotes"
+        ],
+    ),
+    (
+        BASE + "vars: {a: b\nscope: {}\n",
+        [
+            "x.yaml:5:7: expected '}' at the end of what begins here, found something else in line 6; close it; text with any of [ ] { } , : must be in quotes"
+        ],
+    ),
+    (
+        BASE + "vars:\n  a: [data-x]::text\n",
+        ["x.yaml:6:14: expected nothing behind the closing bracket, found text; put text with brackets in quotes"],
+    ),
+    (BASE + "vars:\n  a: b: c\n", ["x.yaml:6:6: text with ': ' in it must be in quotes; write '...: ...'"]),
+    (
+        BASE + "vars:\n  a: b\n   c: d\n",
+        [
+            "x.yaml:7:4: expected no key here, since the line before has a value already; check the indent, and that a space stands behind the ':' in the line before"
+        ],
+    ),
+    (
+        BASE + "vars:\n    a: b\n  c: d\n",
+        ["x.yaml:7:3: expected this line to fit in with those above; check the indent"],
+    ),
+    (
+        BASE + "vars:\n\xa0\xa0a: b\n",
+        ["x.yaml:6:1: expected spaces as indent, found others (no-break ones, perhaps); type them anew"],
+    ),
+    (
+        BASE + "vars\nlimits: {}\n",
+        [
+            "x.yaml:5:1: expected a key and ':' here, found no ':'; text of several lines must be in quotes, or behind '|'"
         ],
     ),
     (BASE + "---\na: 1\n", ["x.yaml:5:1: expected one document, found a second one"]),
-    (BASE + "vars: {a: *b}\n", ["x.yaml:5:11: alias *b has no anchor"]),
+    (BASE + "vars: {a: *b}\n", ["x.yaml:5:11: alias *b has no anchor; if it is text, put it in quotes: '*b'"]),
     (BASE + "name: y\n", ["x.yaml:5:1: name: expected each key once, found 'name' again; the first is in line 1"]),
     (
         BASE + "limits: !!python/object/apply:os.system [x]\n",
@@ -380,7 +438,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ITEMS
         + "      - fields:\n          title: #main h1\n          two:\n          three: # later\n          four: {first_of: [a, ~]}\n",
         [
-            "x.yaml:7:11: pages.p.items.0.fields.title: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing; in YAML a '#' begins a comment; put it in quotes: '#main h1'",
+            "x.yaml:7:11: pages.p.items.0.fields.title: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing; in YAML a '#' begins a comment; put the value in quotes",
             "x.yaml:8:11: pages.p.items.0.fields.two: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing",
             "x.yaml:9:11: pages.p.items.0.fields.three: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing",
             "x.yaml:10:32: pages.p.items.0.fields.four.first_of.1: expected a CSS selector, or a mapping such as {xpath: ...}, found nothing",
@@ -389,14 +447,14 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         ITEMS + "      - fields:\n          t:\n            css: #it's\n",
         [
-            "x.yaml:7:11: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, microdata, opengraph, meta, value, carry, url, first_of, join or fields, found a mapping; in YAML a '#' begins a comment; put it in quotes: '#it''s'"
+            "x.yaml:7:11: pages.p.items.0.fields.t: expected one of css, xpath, json, jsonld, microdata, opengraph, meta, value, carry, url, first_of, join or fields, found a mapping; in YAML a '#' begins a comment; put the value in quotes"
         ],
     ),
     (
         RULE + "pages:\n  p:\n    follow:\n      -\n      - #next\n",
         [
             "x.yaml:6:8: pages.p.follow.0: expected a CSS selector of links, or a mapping such as {xpath: ...}, found nothing",
-            "x.yaml:7:8: pages.p.follow.1: expected a CSS selector of links, or a mapping such as {xpath: ...}, found nothing; in YAML a '#' begins a comment; put it in quotes: '#next'",
+            "x.yaml:7:8: pages.p.follow.1: expected a CSS selector of links, or a mapping such as {xpath: ...}, found nothing; in YAML a '#' begins a comment; put the value in quotes",
         ],
     ),
     (
