@@ -18,14 +18,14 @@ from pipeline.model import MAX_BODY, DeadLetter, Drop, Explained, Fault, Item, P
 from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.faults import short
-from pipeline.stages.hookspecs import PAGE_HOOKS, PARENT_HOOKS, deprecations, signature, time_for
+from pipeline.stages.hookspecs import PAGE_HOOKS, PARENT_HOOKS, time_for
 from pipeline.stages.loading import Catalogue, Point, Text, stdout_guard, text_digest
 from pipeline.stages.places import KeyPath, Locate, Problems
 from pipeline.stages.registering import registered
 from pipeline.stages.runinfo import RunInfo
 from pipeline.stages.stores import BoundStore
+from pipeline.stages.telling import deprecated, remarks
 from pipeline.stages.typeflow import check_flow
-from pipeline.stages.validate import forgotten
 
 if TYPE_CHECKING:
     from pipeline.stages.jobs import PageRunner, RuleBook
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "Use"]
 
-_MARK = "did you forget @hookimpl? A function that is no hook is better called otherwise"
 FIELDS = "fields"  # the parser of page rules: always first
 SLOW = 0.05  # seconds that one `prepare_request` may take before it is named
 
@@ -58,8 +57,8 @@ class Host:
         self.run = run
         self.seconds: dict[str, float] = {}
         self.slow: dict[str, float] = {}  # plugin -> longest prepare_request over SLOW, in seconds
-        self.deprecations = _deprecations(placed, problems)
-        self.notes = [*notes, *self.deprecations, *_notes(placed, problems)]
+        self.deprecations = deprecated(placed, problems)
+        self.notes = [*notes, *self.deprecations, *remarks(placed, problems, FIELDS)]
         self._rules = rules
         self._problems = problems
         self._steps, self._owners = registered(placed)
@@ -379,26 +378,3 @@ def _bound(place: Placed) -> BoundStore:
 
 def _has_work(rule: Mapping[str, Any]) -> bool:
     return bool(rule.get("items") or rule.get("follow"))
-
-
-def _deprecations(placed: Sequence[Placed], problems: Problems) -> list[Problem]:
-    """What authors will have to change, for `check` and the report; told by us, with plugin and place."""
-    return [
-        problems.at(place.use.key, f"plugin {place.name}: {text}", f"{place.file or place.name} has to change")
-        for place in placed
-        for hook in place.hooks
-        for text in deprecations(hook.hook, hook.arguments)
-    ]
-
-
-def _notes(placed: Sequence[Placed], problems: Problems) -> list[Problem]:
-    """Hooks that nobody marked; and remarks of `fields`: an attribute `notes` of (key path below it, text)."""
-    notes: list[Problem] = []
-    for place in {id(place.target): place for place in placed}.values():
-        for hook in forgotten(place.target):
-            told = f"plugin {place.name}: {signature(hook)} is not marked, so it is never called"
-            notes.append(problems.at(place.use.key, told, _MARK))
-    for place in placed:
-        for path, text in getattr(place.target, "notes", None) or () if place.name == FIELDS else ():
-            notes.append(problems.at((*place.use.key, *path), text))
-    return notes
