@@ -316,15 +316,16 @@ def test_robots_txt_is_asked_for_with_validators_and_kept(shop: Shop) -> None:
 def test_a_server_that_fails_is_asked_by_the_rules_of_before(shop: Shop, status: int) -> None:
     shop.file("/robots.txt", "User-agent: *\nDisallow: /b\n")
     shop.config("'{url}/a'", "'{url}/b'").run()
-    shop.file("/robots.txt", "User-agent: *\nDisallow: /\n", status)
+    shop.file("/robots.txt", "User-agent: *\nDisallow: /\n", status, **({"Retry-After": "0"} if status == 429 else {}))
     report = shop.run()
     assert report["fates"] == {"fetched": 1, "rejected:robots": 1}
     assert [note for note in report["notes"] if f"answered HTTP {status}" in note and "is kept to" in note]
     shop.file("/robots.txt", "gone", 404)
     assert shop.run()["fates"] == {"fetched": 2}
     shop.file("/robots.txt", "", status)
-    report = shop.run()
-    assert report["exit_code"] == 4 and report["fates"] == {"rejected:robots": 2}
+    report = shop.run(overrides={"fetch.retry_after.max": "1s"})
+    fate = "rejected:robots" if status == 503 else "deferred:retry_after"
+    assert report["exit_code"] == 4 and report["fates"] == {fate: 2}
 
 
 def test_a_robots_txt_that_refuses_what_is_published_is_named(shop: Shop) -> None:
