@@ -20,7 +20,9 @@ log = logging.getLogger("hookline.engine")
 
 
 class Limits(NamedTuple):
-    """Caps of a run: pages fetched, seconds, bytes received. None means no cap."""
+    """Caps: pages of a run; seconds, and bytes received, of one process: else a run that goes on would end at once.
+    None means no cap.
+    """
 
     pages: int | None = None
     time: float | None = None

@@ -96,7 +96,7 @@ class Engine:
         self.recorder = recorder
         self.revisits = revisits
         self.books: Books = recorder.books
-        self._robots_before = self.books.robots_requests
+        self._robots_before, self._bytes_before = self.books.robots_requests, self.books.bytes
         self._manners = manners
         self._breakers = breakers
         self._traps = traps
@@ -230,7 +230,7 @@ class Engine:
         """Take what an answer says beside its body; True if the request waits or is left to the next run."""
         self._credentials.take(response)
         self.books.bytes += len(response.body)
-        if self._limits.bytes is not None and self.books.bytes > self._limits.bytes:
+        if self._limits.bytes is not None and self.books.bytes - self._bytes_before > self._limits.bytes:
             self.stop("bytes")
         return self._manners.took(entry, response, self.loop.now)
 

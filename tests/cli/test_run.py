@@ -249,6 +249,31 @@ def test_exit_5_when_a_store_fails(site: Any, hookline: Any, tmp_path: Path, whe
     assert visible == ([] if when == "stage" else ["books.jsonl"])
 
 
+def test_a_run_stopped_by_its_bytes_goes_on_with_as_many_again(site: Any, tmp_path: Path) -> None:
+    """What it has had before does not count, as with `limits.time`: else each start would fetch one page, for ever."""
+    site.page("/", "<h1>home</h1>" + "".join(f"<a href=/{number}>x</a>" for number in range(12)))
+    for number in range(12):
+        site.page(f"/{number}", f"<h1>{number}</h1>" + "x" * 2000)
+    config = f"""
+name: bytes
+seeds: [{site.url}/]
+limits: {{bytes: 7KiB}}
+fetch: {{per_host: {{concurrency: 1}}}}
+pages: {{all: {{items: [{{fields: {{title: h1}}}}], follow: [a]}}}}
+store: [{{jsonl: out.jsonl}}]
+"""
+    (tmp_path / "bytes.yaml").write_text(config)
+    asked, codes = [], []
+    while not codes or (codes[-1] == 3 and len(codes) < 9):
+        site.log.clear()
+        summary = run(tmp_path / "bytes.yaml").summary
+        codes.append(summary.exit_code)
+        asked.append(len(site.log))
+    assert codes == [3, 3, 3, 0] and sum(asked) == 13 and min(asked[:3]) >= 4, asked
+    assert summary.bytes > 12 * 2000, "the report tells of the whole run"
+    assert len(rows(tmp_path / "out.jsonl")) == 13
+
+
 def test_exit_2_when_an_output_can_never_be_written(site: Any, hookline: Any, tmp_path: Path) -> None:
     shop(site)
     (tmp_path / "out").write_text("a file where a folder should be")
