@@ -157,6 +157,21 @@ def test_truncated(name: str) -> None:
     assert read([TRUNCATED[name]], eof=False).get("complete") is False
 
 
+@pytest.mark.parametrize("name", TRUNCATED)
+def test_an_end_too_early_is_told_in_words_that_fit(name: str) -> None:
+    reader = ResponseReader()
+    if TRUNCATED[name]:
+        assert not reader.feed(memoryview(TRUNCATED[name]))
+    with pytest.raises(TruncatedError) as told:
+        reader.eof()
+    words = {
+        "nothing": "connection ended without an answer",
+        "interim only": "connection ended after an interim answer (1xx), before the answer",
+        "length": "connection ended after 5 bytes of body, before 10 bytes",
+    }
+    assert "None" not in str(told.value) and str(told.value) == words.get(name, str(told.value))
+
+
 # --- refused ---
 
 REFUSED: dict[str, tuple[bytes, str]] = {

@@ -144,6 +144,10 @@ class ResponseReader:
             raise TruncatedError(f"connection ended {len(self._held)} bytes into the head", reason="early_eof")
         if not self.touched:
             raise TruncatedError("connection ended without an answer", reason="early_eof")
+        if not self.head_done:
+            raise TruncatedError(
+                "connection ended after an interim answer (1xx), before the answer", reason="early_eof"
+            )
         expected = "the last chunk" if self._chunked else f"{self._length} bytes"
         raise TruncatedError(
             f"connection ended after {self._received} bytes of body, before {expected}", reason="early_eof"
