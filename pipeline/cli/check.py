@@ -15,6 +15,7 @@ from pipeline.checks.judge import VANISHED
 from pipeline.cli.configs import read_all
 from pipeline.cli.overrides import parse_overrides
 from pipeline.config import Config, Loaded
+from pipeline.config.units import duration
 from pipeline.errors import ConfigError, Problem
 from pipeline.runner.build import reminders
 from pipeline.runner.fetching import DEFAULT_POLITENESS, LOOPBACK_POLITENESS
@@ -26,6 +27,8 @@ LIMITS = (
     *("redirects", "max_body", "max_head", "max_headers", "max_url", "private_networks"),
 )
 SIZES = ("max_body", "max_head", "bytes", "memory", "page_memory")
+SHARES = ("plugin_errors",)
+NUMBERS = ("jitter",)  # floats without a unit
 SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 
 
@@ -71,13 +74,15 @@ def _refused(problems: Sequence[Problem]) -> dict[str, Any]:
 
 
 def limits_of(config: Config) -> dict[str, Any]:
-    """Every limit in force, by its key; None where there is none. Times in seconds, sizes in bytes."""
+    """Every limit in force, by its key; None where there is none. Times in seconds, sizes in bytes, but where a host on
+    this machine has another limit than the others: that is told in words.
+    """
     fetch = config.fetch.model_dump(include=set(LIMITS), by_alias=True)
     found = {f"fetch.{key}": value for key, value in sorted(_flat(fetch), key=lambda pair: pair[0].count("."))}
     for key in ("concurrency", "delay"):
         usual, loopback = getattr(DEFAULT_POLITENESS, key), getattr(LOOPBACK_POLITENESS, key)
         if found[f"fetch.per_host.{key}"] is None:
-            found[f"fetch.per_host.{key}"] = f"{usual:g} (loopback {loopback:g})"
+            found[f"fetch.per_host.{key}"] = f"{_told(key, usual)} (loopback {_told(key, loopback)})"
     return found | {f"limits.{key}": value for key, value in _flat(config.limits.model_dump())}
 
 
@@ -121,10 +126,12 @@ def _told(key: str, value: Any) -> str:
     """A limit as it would be written in a config."""
     name = key.rpartition(".")[2]
     if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
+        return {None: "none", True: "true", False: "false"}[value]
     if name in SIZES:
         unit = next((unit for unit in SIZE_UNITS if value % SIZE_UNITS[unit] == 0), "")
         return f"{value // SIZE_UNITS.get(unit, 1)}{unit}"
-    if isinstance(value, float) and name not in ("jitter", "plugin_errors"):
-        return f"{value:g}s"
-    return "/".join(map(str, value)) if isinstance(value, list) else str(value)
+    if name in SHARES:
+        return f"{value * 100:g}%"
+    if isinstance(value, float) and name not in NUMBERS:
+        return duration(value)
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -37,10 +37,13 @@ def items(config: Path, overrides: tuple[str, ...], kind: str | None) -> None:
         if pieces is None:
             terminal.say([f"{loaded.config.name}: nothing is published yet"])
             return
-        _print(pieces, kind)
+        failed = _print(pieces, kind)
+    if failed is not None:  # here, where nobody takes it for a failure of the state
+        raise failed
 
 
-def _print(pieces: Iterator[bytes], kind: str | None) -> None:
+def _print(pieces: Iterator[bytes], kind: str | None) -> OSError | None:
+    """Print the items; what stdout said if it did not take them."""
     found, others = 0, set()
     for piece in pieces:
         wanted = []
@@ -50,7 +53,11 @@ def _print(pieces: Iterator[bytes], kind: str | None) -> None:
             else:
                 others.add(name)
         found += len(wanted)
-        print_items(wanted)
+        try:
+            print_items(wanted)
+        except OSError as error:
+            return error
     if kind is not None and not found:
         there = f"; there are {', '.join(sorted(others))}" if others else ""
         terminal.say([f"no items of type {kind!r}{there}"])
+    return None

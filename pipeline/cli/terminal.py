@@ -10,6 +10,7 @@ import click
 
 from pipeline.checks.judge import Verdict
 from pipeline.cli.faults import Fault
+from pipeline.config.layers import SetMark
 from pipeline.errors import LockedError
 from pipeline.logs import printable
 from pipeline.runner.summary import Summary
@@ -87,8 +88,12 @@ def fault_lines(fault: Fault, *, name: str, config: str, whole: bool) -> list[st
         calls = fault.whole.splitlines() if whole else [printable(line, LONGEST_PROBLEM) for line in short]
         return [head, *(f"  {line}" for line in calls), f"  this is a bug of Hookline: {more}"]
     following = {2: f"hookline check {quoted}", 75: f"hookline runs {quoted}"}.get(fault.code, f"hookline run {quoted}")
-    lines = _within(head, fault.lines, [f"next: {following}"], most=LONGEST_PROBLEM, all_of_them=whole)
-    return [line.strip() for line in lines[:-1]] + lines[-1:] if fault.problems else lines  # editors look for FILE:LINE
+    of_flags = bool(fault.problems) and all(isinstance(problem.mark, SetMark) for problem in fault.problems)
+    tail = [] if of_flags else [f"next: {following}"]  # with --set the file itself may be fine
+    lines = _within(head, fault.lines, tail, most=LONGEST_PROBLEM, all_of_them=whole)
+    if not fault.problems:
+        return lines
+    return [line.strip() for line in lines[: len(lines) - len(tail)]] + lines[len(lines) - len(tail) :]  # for editors
 
 
 def kept_back(config: str) -> str:

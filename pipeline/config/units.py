@@ -42,6 +42,14 @@ def seconds(value: Any) -> float:
     raise ValueError(DURATION, _loose_duration(text))
 
 
+def duration(value: float) -> str:
+    """Seconds as a config spells them, in the largest unit that fits: 600 is `10m`."""
+    thousandths = round(value * 1000)
+    fitting = (unit for unit in ("d", "h", "m", "s") if thousandths and thousandths % (_SECONDS[unit] * 1000) == 0)
+    unit = next(fitting, "ms" if thousandths % 1000 else "s")
+    return f"{thousandths / round(_SECONDS[unit] * 1000):g}{unit}"
+
+
 class IfLocked(NamedTuple):
     """What a run does while another one holds the lock; `wait` in seconds, for `wait` only."""
 

@@ -21,6 +21,7 @@ from pipeline.url import normalise
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_SCHEME = re.compile(r"(https?)(?:[:;]|(?=//))/*(?=[^/])", re.IGNORECASE)
 _BROKEN_VALUE = re.compile(r"[\0\r\n]")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -200,8 +201,17 @@ def _url(value: str) -> str:
     scheme = value.partition(":")[0].lower()
     if scheme in ("http", "https") and (url := normalise(value)) and url.startswith(("http://", "https://")):
         return value
-    lacks = "://" not in value and "." in value and normalise(f"https://{value}") is not None and "@" not in value
-    raise expected("an http or https URL", f"did you mean 'https://{value}'?" if lacks and len(value) < 200 else "")
+    near = "" if "@" in value or len(value) >= 200 else _near_url(value)
+    raise expected("an http or https URL", f"did you mean '{near}'?" if near else "")
+
+
+def _near_url(value: str) -> str:
+    """The URL that was meant, where its scheme is missing or misspelt; empty where nobody can tell."""
+    misspelt = _SCHEME.match(value)
+    if misspelt is None and ("://" in value or "." not in value.partition("/")[0]):
+        return ""
+    near = f"{misspelt[1].lower()}://{value[misspelt.end() :]}" if misspelt else f"https://{value}"
+    return near if "." in near and near != value and normalise(near) is not None else ""
 
 
 def _origin(value: str) -> str:

@@ -178,8 +178,9 @@ def begin_again(job: Job, writer: Writer, last: RunRow, reason: str) -> Begun:
     engine = _restored(job, writer, found.number, books)
     engine.recorder.flush()  # its books, in the transaction of its row: it may be interrupted before its first page
     writer.commit(wait=True)
-    told = f"fetching {found.reopened} requests of run {last.id} again; all other pages keep their items"
-    return Begun(found.number, engine, told)
+    note = f"fetched {found.reopened} requests of run {last.id} again; all other pages keep their items"
+    job.summary.notes.append(note)  # for the report: whoever asks for it knows
+    return Begun(found.number, engine)
 
 
 def _restored(job: Job, writer: Writer, number: int, books: Books) -> Engine:

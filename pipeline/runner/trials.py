@@ -22,7 +22,6 @@ from pipeline.runner.build import normaliser
 from pipeline.runner.outcome import page_fate
 from pipeline.stages.host import Host
 from pipeline.stages.jobs import PageRunner, RuleBook
-from pipeline.stages.loading import nearest
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -73,9 +72,19 @@ def _no_fixture(file: Path) -> tuple[str, str]:
     """What is wrong with a fixture that is no file, and what to do."""
     if file.is_dir():
         return f"expected a file, found a folder at {file}", "name the saved page in it"
-    there = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
-    hint = nearest(file.name, there) or "hookline try --save-fixture saves a page"
+    from difflib import get_close_matches  # noqa: PLC0415 - only where something is wrong
+
+    files = file.parent.iterdir() if file.parent.is_dir() else ()
+    there = {one.stem: one.name for one in files if _one_kind(file, one)}
+    near = get_close_matches(file.stem, there, 1)  # endings would make any two names alike
+    hint = f"did you mean {there[near[0]]!r}?" if near else "hookline try --save-fixture saves a page"
     return f"expected a file, found none at {file}", hint
+
+
+def _one_kind(one: Path, two: Path) -> bool:
+    """Whether two files may hold the same page: their endings say one thing."""
+    ends = (one.suffix.lower(), two.suffix.lower())
+    return ends[0] == ends[1] or (ends[0] in SUFFIXES and SUFFIXES[ends[0]] == SUFFIXES.get(ends[1]))
 
 
 def run_trials(loaded: Loaded, host: Host) -> Iterator[Trial]:

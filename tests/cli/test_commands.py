@@ -114,6 +114,23 @@ def test_set_overrides_a_key_and_wrong_ones_are_told(hookline: Any, tmp_path: Pa
     done = hookline("check", "shop.yaml", "--set", "limits.pagse=3")
     assert done.returncode == 2 and "--set" in done.stderr and "pages" in done.stderr
     assert hookline("check", "shop.yaml", "--set", "nonsense").returncode == 2
+    done = hookline("run", "shop.yaml", "--set", "limits.pagse=3")
+    assert done.returncode == 2 and "next:" not in done.stderr, "the file itself is fine"
+
+
+def test_check_tells_limits_as_a_config_spells_them(hookline: Any, tmp_path: Path) -> None:
+    write(tmp_path, BASE)
+    limits = ["--set", "limits.time=90s", "--set", "fetch.timeout.dns=250ms", "--set", "limits.page_memory=1000"]
+    told = hookline("check", "shop.yaml", *limits).stdout
+    for line in (
+        "delay 1s (loopback 0s), jitter 0.25, autothrottle true",
+        "dns 250ms, connect 10s, tls 10s, first_byte 30s, idle 20s, total 2m",
+        "obey true, max 10m",
+        "on [dns, connect, tls, timeout, truncated, 500, 502, 503, 504]",
+        "time 90s,",
+        "page_memory 1000, plugin_errors 10%",
+    ):
+        assert line in told, told
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["run", "--nosuch", "x.yaml"], ["run"]])

@@ -35,6 +35,28 @@ def test_a_full_disk_is_told_in_one_line() -> None:
     assert (done.returncode, done.stderr) == (5, "the output cannot be written: No space left on device\n")
 
 
+@pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full")
+def test_items_that_stdout_does_not_take_are_no_failure_of_the_state(
+    hookline: Callable[..., Any], fake_site: FakeSite, tmp_path: Path
+) -> None:
+    fake_site.page("/", "<h1>A</h1>")
+    (tmp_path / "x.yaml").write_text(
+        f"name: x\nseeds: ['{fake_site.url}/']\npages: {{p: {{items: [{{fields: {{t: h1}}}}]}}}}\n"
+    )
+    assert hookline("run", "x.yaml").returncode == 0
+    command = [*COMMAND, "items", "x.yaml"]
+    with FULL.open("wb") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, "the output cannot be written: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (5, "")
+
+
 PLUGIN = """
 import os, subprocess, sys
 from pipeline import hookimpl

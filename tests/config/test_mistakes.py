@@ -260,6 +260,13 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "name: x\nseeds: [http//x.example/, 'HTTPS:/x.example', /b/1.html, http:8080]\npages: {p: {}}\n",
+        [
+            "x.yaml:2:9: seeds.0: expected an http or https URL, found 'http//x.example/'; did you mean 'http://x.example/'?",
+            "x.yaml:2:47: seeds.2: expected an http or https URL, found '/b/1.html'",
+        ],
+    ),
+    (
         "name: x\nseeds: [{ulr: 'https://a.example/'}]\npages: {p: {}}\n",
         [
             "x.yaml:2:9: seeds.0: expected a url, or one component such as file, sitemap or feed, found a mapping; did you mean 'url'?"

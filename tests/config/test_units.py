@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config.nodes import Float, Int
 from pipeline.config.units import IF_LOCKED as EXPECTED
-from pipeline.config.units import fraction, if_locked, octets, seconds
+from pipeline.config.units import duration, fraction, if_locked, octets, seconds
 
 RIGHT: list[tuple[Callable[[Any], float], Any, float]] = [
     (seconds, "500ms", 0.5), (seconds, "5s", 5), (seconds, "10m", 600), (seconds, "2h", 7200), (seconds, "1d", 86400),
@@ -55,3 +55,8 @@ def test_what_a_run_does_while_another_is_under_way(text: str, meaning: tuple[st
     with pytest.raises(ValueError) as caught:
         if_locked(text)
     assert caught.value.args == (EXPECTED, meaning)
+
+
+@pytest.mark.parametrize("text", ["0s", "1s", "90s", "10m", "2h", "1d", "500ms", "1500ms"])
+def test_durations_are_told_as_a_config_spells_them(text: str) -> None:
+    assert duration(seconds(text)) == text

@@ -214,6 +214,11 @@ def test_a_misspelt_expectation_is_an_error_with_its_place(test: str, message: s
             "did you mean 'page.html'?",
         ),
         (
+            "url: 'https://a.example/list/1', fixture: shop.html",  # beside shop.yaml
+            "expected a file, found none at",
+            "hookline try --save-fixture saves a page",
+        ),
+        (
             "url: 'https://a.example/list/1', fixture: .",
             "expected a file, found a folder at",
             "name the saved page in it",
