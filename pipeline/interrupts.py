@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 from types import FrameType
+from typing import Any, Final
 
 WANTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPED = 3  # of the table of exit codes
@@ -20,6 +21,9 @@ STOPPED = 3  # of the table of exit codes
 def forced(signum: int) -> int:
     """The exit code of whoever is ended by a second signal."""
     return 130 if signum == signal.SIGINT else 143
+
+
+_before: Final[dict[int, Any]] = {}
 
 
 class _Now:
@@ -34,15 +38,13 @@ class _Now:
 def install() -> None:
     """From now on they are ours."""
     for signum in WANTED:
-        signal.signal(signum, _on_signal)
+        _before[signum] = signal.signal(signum, _on_signal)
 
 
 def give_back() -> None:
-    """For a command that has nothing to save and no part in all this: they are Python's and the system's again."""
-    if signal.getsignal(signal.SIGINT) is _on_signal:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for signum in WANTED[1:]:
-            signal.signal(signum, signal.SIG_DFL)
+    """For a command that has nothing to save: they are as they were, ignored ones (nohup) too."""
+    while _before:
+        signal.signal(*_before.popitem())
 
 
 def starting(about: str, code: int = STOPPED) -> None:

@@ -166,3 +166,11 @@ def test_commands_without_a_run_end_as_commands_do(config: Any, tmp_path: Path) 
     (tmp_path / "slow.py").write_text(WAITS)
     config(more="plugins: [./slow.py]")
     assert stopped(signal.SIGTERM, "check", "x.yaml", folder=tmp_path) == (-signal.SIGTERM, "")
+    (tmp_path / "waits").unlink()
+    (tmp_path / "slow.py").write_text(WAITS.replace("30", "1"))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        code, said = stopped(signal.SIGHUP, "check", "x.yaml", folder=tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert code == 2 and "no hook" in said, "it went on to its end"
