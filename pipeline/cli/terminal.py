@@ -28,7 +28,7 @@ MEANING = {
     3: "stopped early; nothing was published",
     4: "the source is unavailable; nothing was published",
     5: "a store or the state failed",
-    6: "a plugin failed too often; nothing was published",
+    6: "a plugin failed; nothing was published",
     70: "internal error",
     75: "another run holds the lock; nothing was done",
 }

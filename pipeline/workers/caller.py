@@ -46,7 +46,7 @@ class TooLongError(CallError):
 
 class Caller:
     """Starts a process for `job` ("module:function", see `pipeline.workers.child`) and does not wait for it: the first
-    call does, and raises ConfigError if the process could not be set up. Raises OSError, and what `call` raises.
+    call does, and raises WorkersError if the process could not be set up. Raises OSError, and what `call` raises.
 
     `process` is one that a pool has let go, to be set up anew instead. `most` says how many seconds a hook may take
     (`notes.timed`), and with "" how many may pass in which none is called; without it the process has all the time.
