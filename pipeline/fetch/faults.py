@@ -9,7 +9,7 @@ import ssl
 from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, TruncatedError
 from pipeline.fetch import tls
 from pipeline.fetch.exchange import Exchange, Timeouts
-from pipeline.fetch.http1 import ResponseReader
+from pipeline.fetch.http1 import ResponseReader, says_all
 from pipeline.fetch.proxy import Proxy
 from pipeline.model import Failure, Response
 
@@ -76,9 +76,10 @@ def outcome(
     gone is gone, and a redirect is followed. Such a response is without its body, and flagged.
     """
     elapsed = now - exchange.started
-    if reader.says_all and error.reason != "internal":
-        return Response(exchange.request, reader.status, reader.headers, b"", elapsed, (*reader.flags, BODY_LOST))
-    return Failure(exchange.request, error, state, elapsed, *reader.head)
+    status, headers = reader.head
+    if status is not None and says_all(status, headers) and error.reason != "internal":
+        return Response(exchange.request, status, headers, b"", elapsed, (*reader.flags, BODY_LOST))
+    return Failure(exchange.request, error, state, elapsed, status, headers)
 
 
 def refuse_unasked(exchange: Exchange, status: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, TooLargeError
+from pipeline.fetch.http1 import says_all
 from pipeline.model import Brought, Failure, Headers, Reply, Request, Response
 from pipeline.stages.chains import Step
 from pipeline.stages.faults import AnswerError, describe, short
@@ -72,7 +73,9 @@ def _bring(step: Step, request: Request, max_body: int) -> Brought:
         return Brought(fault=step.charge(error))
     if not isinstance(status, int) or not 200 <= status <= 599:
         return Brought(fault=step.blame(f"answered with status {short(status)}; expected one from 200 to 599"))
-    if len(body) > max_body:
+    if len(body) > max_body and says_all(status, headers):
+        body = b""  # nobody reads it
+    elif len(body) > max_body:
         return Brought(
             failure=("too_large", f"fetcher {step.plugin} brought {len(body):,} bytes; {max_body:,} are taken")
         )

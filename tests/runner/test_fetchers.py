@@ -28,14 +28,15 @@ class Shelf:
     def fetch(self, request):
         name = request.url.rpartition("/")[2]
         if name == "list":
-            links = "".join(f"<a href=/{n}>x</a>" for n in ("ok", "gone", "moved", "busy", "late", "refused", "raises",
-                            "none", "big", "odd", "text", "headers", "name", "break",
+            links = "".join(f"<a href=/{n}>x</a>" for n in ("ok", "gone", "long", "moved", "busy", "late", "refused",
+                            "raises", "none", "big", "odd", "text", "headers", "name", "break",
                             "surrogate", "subtle"))
             return Reply(f"<h1>{self.note} {os.getpid()}</h1>{links}", headers={"Content-Type": "text/html"})
         if name in ("ok", "new"):
             body = f"<h1>{name} {request.headers.get('X-Key')}</h1>".encode()
             return Reply(body, headers=[("Content-Encoding", "gzip")])
         if name == "gone": return Reply(status=404)
+        if name == "long": return Reply(b"x" * 5000, status=410)
         if name == "moved": return Reply(status=301, headers={"Location": "/new"})
         if name == "busy": return Reply(status=503)
         if name == "late": raise TimeoutError("no answer")
@@ -73,7 +74,7 @@ def config(fetcher: Any, *paths: str, **more: Any) -> dict[str, Any]:
 
 
 FATES = {
-    "ok": "fetched", "gone": "gone", "moved": "redirected", "new": "fetched", "busy": "failed:http_503",
+    "ok": "fetched", "gone": "gone", "long": "gone", "moved": "redirected", "new": "fetched", "busy": "failed:http_503",
     "late": "failed:timeout", "refused": "failed:connect", "raises": "failed:plugin", "none": "failed:plugin",
     "big": "failed:too_large", "odd": "failed:plugin", "text": "failed:plugin", "headers": "failed:plugin",
     "name": "failed:plugin", "break": "failed:plugin", "surrogate": "failed:plugin", "subtle": "fetched",

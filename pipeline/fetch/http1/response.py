@@ -104,15 +104,6 @@ class ResponseReader:
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     @property
-    def says_all(self) -> bool:
-        """Whether the head says what becomes of the request, whatever the body is: it is gone, or leads elsewhere."""
-        return self.head_done and (self.status in _GONE or self._leads_elsewhere)
-
-    @property
-    def _leads_elsewhere(self) -> bool:
-        return self.status in _REDIRECTS and bool(header(self.headers, "location"))
-
-    @property
     def head(self) -> tuple[int | None, Headers]:
         """Status and header fields, if they are known: (None, []) before the head is whole."""
         return (self.status, self.headers) if self.head_done else (None, [])
@@ -319,7 +310,7 @@ class ResponseReader:
             raise ProtocolError("server switches protocols unasked", reason="unexpected_upgrade")
         self.head_done = True
         hit("recv_head")
-        if self._leads_elsewhere:
+        if _leads_elsewhere(status, self.headers):
             self._keep = min(self._keep or MAX_REDIRECT_BODY, MAX_REDIRECT_BODY)  # nobody reads it
         if self._method == "HEAD":
             self.complete = status >= 200  # httptools waits for a body: this parser cannot be used again
@@ -354,6 +345,15 @@ class ResponseReader:
         hit("recv_body")
         self.complete = True
         self.reusable = self._method != "HEAD" and not self._repaired and self._parser.should_keep_alive()
+
+
+def says_all(status: int | None, headers: Headers) -> bool:
+    """Whether a head says what becomes of its request, whatever the body is: that is gone, or leads elsewhere."""
+    return status in _GONE or _leads_elsewhere(status, headers)
+
+
+def _leads_elsewhere(status: int | None, headers: Headers) -> bool:
+    return status in _REDIRECTS and bool(header(headers, "location"))
 
 
 def _make_parser(reader: ResponseReader) -> HttpResponseParser:
