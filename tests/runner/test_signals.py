@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.runner.signals import WANTED, Forced, Signals
+from pipeline.interrupts import WANTED
+from pipeline.runner.signals import Forced, Signals
 
 
 def signals() -> tuple[Signals, list[str]]:
