@@ -22,7 +22,7 @@ _REFUSED = frozenset(
 _STORAGE_FAILED = 5  # of the table of exit codes
 _CALLS = 3  # of a traceback that are told where there is room for ten lines only
 _NO_THREADS = (
-    "the system gives no more threads or processes: raise their limit (ulimit -u, TasksMax= in a unit, pids of a "
+    "the system gives no more threads or processes: raise the limit (ulimit -u, TasksMax= in a unit, pids of a "
     "container), or take fewer workers (--workers 1)"
 )
 _BUG = "internal error: this is a bug of Hookline; please report it with the lines above"

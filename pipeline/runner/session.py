@@ -161,7 +161,7 @@ class Session(msgspec.Struct):
                     self.watch(engine)
                 summary.notes = [*self.notes, *summary.notes]
                 if not (self.options.dry_run or job.host.only_ours):
-                    with suppress(OSError):  # the system has no process: publishing tries again, and says so
+                    with suppress(WorkersError):  # the system has no process: publishing tries again, and says so
                         self.stager = self._stager_of(job)  # a process, which sets itself up beside the crawl
                 self._crawl(engine, signals)
                 fill(summary, engine, self.home.writer)

@@ -20,7 +20,7 @@ import msgspec
 from pipeline.errors import HooklineError
 from pipeline.workers import notes
 from pipeline.workers.child import ANSWER, FAILED, LAST, NUMBER, Failed, First
-from pipeline.workers.deaths import failing_line, start_error
+from pipeline.workers.deaths import failing_line, no_process, start_error
 from pipeline.workers.framing import LONGEST, Frames, frame
 from pipeline.workers.process import Process, paths, signal_name, start_process
 
@@ -46,7 +46,7 @@ class TooLongError(CallError):
 
 class Caller:
     """Starts a process for `job` ("module:function", see `pipeline.workers.child`) and does not wait for it: the first
-    call does, and raises WorkersError if the process could not be set up. Raises OSError, and what `call` raises.
+    call does. Both raise WorkersError if there can be no process, or it could not be set up, and what `call` raises.
 
     `process` is one that a pool has let go, to be set up anew instead. `most` says how many seconds a hook may take
     (`notes.timed`), and with "" how many may pass in which none is called; without it the process has all the time.
@@ -66,7 +66,10 @@ class Caller:
         self._buffer = memoryview(bytearray(_BUFFER))
         self._number = 0
         self._owed = 0  # answers that are still to come
-        self._process, self._sock, self._notes = process or start_process()
+        try:
+            self._process, self._sock, self._notes = process or start_process()
+        except OSError as error:
+            raise no_process(error) from error
         self._is_set_up = False
         self._sock.settimeout(_LOOK)
         self._send(0, msgspec.msgpack.encode(First(job, setup, paths(path), LONGEST)))

@@ -5,6 +5,7 @@ Pure words. The fate of such a page is `failed:plugin` (spec, section 4).
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -19,6 +20,7 @@ TIME, MEMORY, GARBLED, CLOSED = "killed: time", "killed: memory", "garbled its c
 _LINE: Final = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
 _FRAMEWORK: Final = str(Path(__file__).resolve().parents[1]) + os.sep  # bundled plugins lie elsewhere
 _LIBRARY: Final = str(Path(os.__file__).parent) + os.sep  # below which installed packages lie, too
+_INLINE: Final = "workers: 0 runs plugins in the main process, where that can be looked at"
 _SIZES: Final = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
@@ -54,15 +56,21 @@ def _may_be_a_plugins(file: str) -> bool:
     return not file.startswith((_FRAMEWORK, "<")) and (not file.startswith(_LIBRARY) or "-packages" in file)
 
 
+def no_process(error: OSError) -> WorkersError:
+    """Why there is none: the system said so."""
+    text = f"worker processes cannot be set up: the system starts no process: {error.strerror or error}"
+    hint = "raise the limit of processes (ulimit -u, TasksMax= in a unit, pids of a container), or take fewer workers"
+    return WorkersError([Problem(None, "", text, hint if error.errno == errno.EAGAIN else _INLINE)])
+
+
 def start_error(how: str, failed: Failed | None) -> WorkersError:
     """Why a run can have no workers. A mistake in the config would have been found by the parent, which loads all that
     a worker does: what is wrong now has come about since.
     """
     if failed is not None and failed.problems:
         return PluginLoadError(failed.problems)
-    hint = "workers: 0 runs plugins in the main process, where that can be looked at"
     text = f"worker processes cannot be set up: {failed.text if failed else how}"
-    return WorkersError([Problem(None, "", text, hint)])
+    return WorkersError([Problem(None, "", text, _INLINE)])
 
 
 def size_text(size: int) -> str:

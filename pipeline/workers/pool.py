@@ -25,7 +25,7 @@ from pipeline.errors import HooklineError
 from pipeline.fetch.loop import NEVER, READ, WRITE, Loop
 from pipeline.model import PackedPage, PageJob, Request
 from pipeline.workers.child import FAILED, LAST, NUMBER, RAISED, READY, Failed, First
-from pipeline.workers.deaths import GARBLED, MEMORY, TIME, page_fault, size_text, start_error
+from pipeline.workers.deaths import GARBLED, MEMORY, TIME, no_process, page_fault, size_text, start_error
 from pipeline.workers.framing import MOST, FrameError, Piece
 from pipeline.workers.process import NOT_NOW, Process, Task, Worker, paths
 
@@ -206,7 +206,7 @@ class WorkerPool:
             self._ahead = None
         except OSError as error:
             if not self._workers:
-                self.error = start_error(f"the system starts no process: {error.strerror or error}", None)
+                self.error = no_process(error)
             self._not_before = self._loop.now + 1.0
             return None
         self.counts["started"] += 1

@@ -338,7 +338,7 @@ def test_one_question_for_equal_ones(bench: Bench) -> None:
 
 def test_a_lost_question_is_asked_again(bench: Bench) -> None:
     assert bench.addresses("lost.test") == ["192.0.2.1"]
-    assert len(bench.server.asked) >= 4
+    assert len(bench.server.asked) >= 3  # two that are lost; the answer to one of those after them may be enough
 
 
 def test_the_next_server_is_asked(kind: str) -> None:

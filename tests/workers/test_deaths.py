@@ -47,7 +47,7 @@ from pipeline import Item, hookimpl
 def parse(page):
     if page.url.endswith("/endless"):
         while True:
-            yield Item("z", a=1)
+            Item("z", a=1)  # between two items that are given, the stack has none of the plugin's lines
     if page.url.endswith("/crash"):
         ctypes.string_at(0)
 """
