@@ -188,7 +188,7 @@ def test_what_a_single_filter_broke_on_is_kept_once_and_can_be_fetched_again(
     (tmp_path / "picky.py").write_text(SINGLE.replace('"2"', '"none"'))
     config.write_text(config.read_text().replace("items >= 100, ", ""))
     done = hookline("retry", "shop.yaml", "--reason", "dead")
-    assert done.returncode == 0 and "fetching 1 requests" in done.stderr, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert shop.log == ["GET /2"] and titles(tmp_path) == ALL
 
 
