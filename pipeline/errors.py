@@ -10,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+MORE_PROCESSES = (
+    "raise the limit of threads and processes (ulimit -u, TasksMax= in a unit, pids of a container), or take fewer "
+    "workers (--workers 1)"
+)
+"""What to do where the system gives none."""
+
 
 class Mark(NamedTuple):
     """A place in a config file; line and column count from 1."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import click
 
 from pipeline import interrupts
-from pipeline.errors import ConfigError, HooklineError, Problem
+from pipeline.errors import MORE_PROCESSES, ConfigError, HooklineError, Problem
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset(
@@ -21,10 +21,6 @@ _REFUSED = frozenset(
 )
 _STORAGE_FAILED = 5  # of the table of exit codes
 _CALLS = 3  # of a traceback that are told where there is room for ten lines only
-_NO_THREADS = (
-    "the system gives no more threads or processes: raise the limit (ulimit -u, TasksMax= in a unit, pids of a "
-    "container), or take fewer workers (--workers 1)"
-)
 _BUG = "internal error: this is a bug of Hookline; please report it with the lines above"
 
 
@@ -41,8 +37,7 @@ class Fault(NamedTuple):
 def fault_of(error: Exception) -> Fault:
     """Look at an exception. One of ours has message and exit code; anything else is our bug: 70.
 
-    But for a full disk, and for files, folders, threads and processes that the system refuses, which are the user's to
-    change.
+    But for a full disk, and for files, folders and threads that the system refuses, which are the user's to change.
     """
     if isinstance(error, HooklineError):
         problems = error.problems if isinstance(error, ConfigError) else ()
@@ -56,24 +51,14 @@ def fault_of(error: Exception) -> Fault:
         return Fault(_STORAGE_FAILED, [f"the output cannot be written: {os.strerror(number or 0)}"])
     if isinstance(error, OSError) and number in _REFUSED and error.filename is not None:
         return Fault(ConfigError.exit_code, [f"{error.filename}: {os.strerror(number or 0)}"])
-    if _wants_more_threads(error):
-        return Fault(interrupts.STOPPED if interrupts.is_under_way() else ConfigError.exit_code, [_NO_THREADS])
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":  # Python says it in words only
+        code = interrupts.STOPPED if interrupts.is_under_way() else ConfigError.exit_code
+        return Fault(code, [f"the system gives no more threads: {MORE_PROCESSES}"])
     frames = traceback.extract_tb(error.__traceback__)[-_CALLS:]
     calls = [f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}" for frame in frames]
     message = "".join(traceback.format_exception_only(error)).strip()
     whole = "".join(traceback.format_exception(error))
     return Fault(HooklineError.exit_code, [message], calls=calls, whole=whole)
-
-
-def _wants_more_threads(error: Exception) -> bool:
-    """Whether the system refused a thread or a process. Python says the first in words only, and the second with a
-    number that other refusals have too.
-    """
-    if isinstance(error, RuntimeError):
-        return str(error) == "can't start new thread"
-    if not isinstance(error, BlockingIOError):
-        return False
-    return any(frame.name == "_execute_child" for frame in traceback.extract_tb(error.__traceback__))
 
 
 def tell(error: Exception) -> int:

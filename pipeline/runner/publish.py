@@ -251,8 +251,7 @@ class Publisher:
         try:
             yield
         except BaseException as error:
-            with suppress(OSError):  # where its process never came up there is nobody to ask, and no stage
-                stager.abort(str(error) or type(error).__name__)
+            stager.abort(str(error) or type(error).__name__)
             raise
 
     def _sweep(self, stager: Stager | StoreProcess) -> None:

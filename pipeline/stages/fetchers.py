@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.errors import ConnectError, FetchError, PhaseTimeoutError, TooLargeError
-from pipeline.fetch.http1 import says_all
+from pipeline.fetch.http1 import TOKEN, says_all
 from pipeline.model import Brought, Failure, Headers, Reply, Request, Response
 from pipeline.stages.chains import Step
 from pipeline.stages.faults import AnswerError, describe, short
@@ -27,7 +27,6 @@ _ERRORS: Final[dict[str, type[FetchError]]] = {
     "connect": ConnectError,
     "too_large": TooLargeError,
 }
-_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 _IN_NO_VALUE: Final = re.compile("[\r\n\0\ud800-\udfff]")
 _OF_THE_WIRE: Final = ("content-encoding", "content-length", "transfer-encoding")  # the body is whole and decoded
 
@@ -103,7 +102,7 @@ def _headers(reply: Reply) -> Headers:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
             raise AnswerError(f"{short(pair)} among the headers of the Reply is no pair of texts")
         name, value = pair
-        if not _NAME.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise AnswerError(f"{short(name)} among the headers of the Reply is no name of a header")
         if _IN_NO_VALUE.search(value):
             told = "line breaks, NUL and lone surrogates are in none; give a header that comes often as several pairs"

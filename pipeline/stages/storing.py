@@ -23,6 +23,7 @@ from pipeline.stages.stores import BoundStore
 from pipeline.workers.caller import Caller, CallError, TooLongError
 from pipeline.workers.process import Process
 
+_TIME: Final = "limits.page_time is what a filter may take for one item, and a tenth of what a store may for a call"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _done: Final = msgspec.msgpack.Decoder(Done).decode
 
@@ -142,8 +143,4 @@ def _told() -> Iterator[None]:
         yield
     except CallError as error:
         told = f"the store process {error}; what was not put in place is delivered next time"
-        if isinstance(error, TooLongError):
-            told += (
-                ". limits.page_time is what a filter may take for one item, and a tenth of what a store may for a call"
-            )
-        raise StorageError(told) from error
+        raise StorageError(f"{told}. {_TIME}" if isinstance(error, TooLongError) else told) from error

@@ -100,6 +100,8 @@ class Caller:
         the process takes no call, and we no answer, while the other is writing.
         """
         assert not self._owed, "the last call has not been answered"
+        if self._sock.fileno() < 0:
+            raise CallError("has ended")
         if not self._is_set_up:
             self._is_set_up = True
             kind, answer = self._take()

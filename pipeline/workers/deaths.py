@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import PluginLoadError, Problem, WorkersError
+from pipeline.errors import MORE_PROCESSES, PluginLoadError, Problem, WorkersError
 from pipeline.model import Fault
 from pipeline.workers.child import Failed
 from pipeline.workers.notes import Told
@@ -59,8 +59,7 @@ def _may_be_a_plugins(file: str) -> bool:
 def no_process(error: OSError) -> WorkersError:
     """Why there is none: the system said so."""
     text = f"worker processes cannot be set up: the system starts no process: {error.strerror or error}"
-    hint = "raise the limit of processes (ulimit -u, TasksMax= in a unit, pids of a container), or take fewer workers"
-    return WorkersError([Problem(None, "", text, hint if error.errno == errno.EAGAIN else _INLINE)])
+    return WorkersError([Problem(None, "", text, MORE_PROCESSES if error.errno == errno.EAGAIN else _INLINE)])
 
 
 def start_error(how: str, failed: Failed | None) -> WorkersError:

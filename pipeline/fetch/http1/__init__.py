@@ -18,7 +18,7 @@ belong to any request of ours. The response is good, but its connection is not u
 
 from __future__ import annotations
 
-from pipeline.fetch.http1.request import build_request, merge_fields, render_fields
+from pipeline.fetch.http1.request import TOKEN, build_request, merge_fields, render_fields
 from pipeline.fetch.http1.response import ResponseReader, says_all
 
-__all__ = ["ResponseReader", "build_request", "merge_fields", "render_fields", "says_all"]
+__all__ = ["TOKEN", "ResponseReader", "build_request", "merge_fields", "render_fields", "says_all"]

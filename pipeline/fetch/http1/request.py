@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from pipeline.errors import ProtocolError
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SENDS_LENGTH = frozenset({"POST", "PUT", "PATCH"})  # say Content-Length: 0 for an empty body (RFC 9110, 8.6)
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -21,7 +21,7 @@ def render_fields(fields: Iterable[tuple[str, str]]) -> bytes:
     """
     lines = []
     for name, value in fields:
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise _bad_request(f"header name {name!r} is not a token")
         if not _VALUE.fullmatch(value):
             raise _bad_request(f"the value of header {name} holds a line break, control or non-latin-1 character")
@@ -43,7 +43,7 @@ def build_request(method: str, authority: str, target: str, fields: bytes, body:
     `authority` is `host[:port]` as in the URL, without user info, IPv6 in brackets; empty if `fields` (the answer of
     `render_fields`) has a Host of its own. `target` is path and query. Raises ProtocolError (bad_request).
     """
-    if method != "GET" and not _TOKEN.fullmatch(method):
+    if method != "GET" and not TOKEN.fullmatch(method):
         raise _bad_request(f"method {method!r} is not a token")
     if not _is_visible(target) or target[0] != "/":
         raise _bad_request(f"request target {target!r} is not a path of visible ASCII characters")
