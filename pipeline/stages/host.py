@@ -19,6 +19,7 @@ from pipeline.stages.assemble import Assembly, Placed, Use
 from pipeline.stages.chains import PageFacts, SingleChain, Step, adapt, add, call_each, single_chain
 from pipeline.stages.faults import short
 from pipeline.stages.hookspecs import PAGE_HOOKS, PARENT_HOOKS, time_for
+from pipeline.stages.limited import limited
 from pipeline.stages.loading import Catalogue, Point, Text, stdout_guard, text_digest
 from pipeline.stages.places import KeyPath, Locate, Problems
 from pipeline.stages.registering import registered
@@ -133,8 +134,6 @@ class Host:
         """Have plugins' hooks in this process come back in time (`time_for`), or fail as if they had raised; and to the
         working folder.
         """
-        from pipeline.stages.limited import limited  # noqa: PLC0415 - most runs have no such hooks
-
         for hook in PARENT_HOOKS:
             for step in self._steps[hook]:
                 if not self._owners[id(step)].source.is_bundled:  # ours may wait for stdin
